@@ -1,0 +1,61 @@
+# Each target makes .venv and installs what it needs; nothing has to be installed by hand
+# but Python 3.10 or newer and a C++17 compiler.
+PYTHON ?= python3
+BIN    := .venv/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint bench wheel runtime clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*##/  make \1 \t/p' $(MAKEFILE_LIST)
+
+# One stamp for the running package, one for the developers' tools: a C++ or project file that
+# changes makes both again.
+BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp csrc/cells/*.h)
+
+.venv/made:
+	@command -v $(PYTHON) >/dev/null || { echo "make: Python was not found: install Python 3.10 or newer (Debian: apt install python3 python3-venv python3-dev)"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $$($(PYTHON) --version) is too old: ostinato needs Python 3.10 or newer (make PYTHON=/path/to/python3)"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: this Python cannot make environments: apt install python3-venv"; exit 2; }
+	@command -v $${CXX:-c++} >/dev/null || command -v g++ >/dev/null || { echo "make: no C++ compiler was found: install g++ (Debian: apt install g++)"; exit 2; }
+	@echo "making .venv"; $(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: .venv/made $(BUILT_FROM)
+	@echo "installing ostinato and what it needs (torch is large: a few minutes the first time)"
+	@$(PIP) install -c constraints.txt torch
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: .venv/run
+	@echo "installing the developers' tools"
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/run  ## forecast the sunspots, baselines beside it; write runs/demo/report.html
+	$(BIN)/ostinato forecast --out runs/demo --overwrite
+
+test: .venv/dev  ## the tests (under 10 minutes on two cores; what CI runs)
+	$(BIN)/python -m pytest -m "not long"
+
+check: .venv/dev  ## the long proofs: thousands of random cases, kills, a full disk (under 60 minutes)
+	$(BIN)/python -m pytest -m long
+
+lint: .venv/dev  ## ruff, mypy, and the floors of the house
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev  ## our layers beside torch.nn's, in turns in one process
+	$(BIN)/python benchmarks/layers.py
+
+wheel: .venv/dev  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist .
+
+runtime: .venv/dev  ## build the wheel of ostinato-runtime, which needs no torch, into dist/
+	$(BIN)/python -m build --wheel --outdir dist runtime
+
+clean:  ## remove everything that was made
+	rm -rf .venv build dist runs src/ostinato/*.so .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

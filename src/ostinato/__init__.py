@@ -1,0 +1,45 @@
+"""ostinato: every recurrent cell and every sequence pattern, fast, on a person's own data.
+
+Names are looked up when first used, so that `import ostinato` costs nothing and the floors that
+know no torch (`ostinato.runtime`, `ostinato.format`, `ostinato.spec`) run where there is none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Cell": "cells",
+    "Forecaster": "tasks.forecast",
+    "GRU": "layers",
+    "GatedCell": "cells",
+    "LSTM": "layers",
+    "RNN": "layers",
+    "Recurrent": "layers",
+    "Sequence": "sequence",
+    "Spec": "spec",
+    "load": "tasks.files",
+    "save": "tasks.files",
+    "scan": "dispatch",
+}
+__all__ = [*sorted(_HOME), "__version__"]
+
+if TYPE_CHECKING:
+    from ostinato.cells import Cell, GatedCell
+    from ostinato.layers import GRU, LSTM, RNN, Recurrent
+    from ostinato.dispatch import scan
+    from ostinato.sequence import Sequence
+    from ostinato.spec import Spec
+    from ostinato.tasks.forecast import Forecaster
+    from ostinato.tasks.files import load, save
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
+    return getattr(import_module(f"ostinato.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
