@@ -1,0 +1,185 @@
+"""What a cell is: one equation, its weights handed in (decisions/01-cell.md)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+Weights = Mapping[str, Tensor]
+
+_REGISTRY: dict[str, type[GatedCell]] = {}
+
+
+def names() -> list[str]:
+    """The registered cells, as `--cell` and `ostinato list` name them.
+
+    >>> {"rnn", "lstm", "gru"} <= set(names())
+    True
+    """
+    return sorted(_REGISTRY)
+
+
+def get(name: str) -> type[GatedCell]:
+    """The cell of that name.
+
+    Raises:
+        ValueError: no such cell; the nearest name is given.
+    """
+    if name not in _REGISTRY:
+        near = difflib.get_close_matches(str(name).lower(), _REGISTRY, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
+        raise ValueError(f"cell {name!r} is not registered; {hint}")
+    return _REGISTRY[name]
+
+
+class Cell(nn.Module):
+    """Anything that takes one step of a sequence: `step(x, state) -> (output, state)`.
+
+    State goes in and comes out; nothing is remembered on `self`. Run it over a sequence with
+    `ost.scan(cell, x)`, which knows of lengths, resets and the time loop.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
+
+    def start(self, x: Tensor) -> State:
+        """The state before the first step, for x (batch, time, ...)."""
+        raise TypeError(f"{type(self).__name__} has no start(x): write it, or hand a state to scan")
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: x (batch, ...), state -> (output, new state)."""
+        raise TypeError(f"{type(self).__name__} has no step(x, state)")
+
+
+class _Built(Protocol):
+    def __getattr__(self, name: str) -> Any: ...
+
+
+class GatedCell(Cell):
+    """A cell whose input product W x leaves the time loop, so that a kernel may take over.
+
+    A subclass names its gates, and writes `advance`; it is registered under `name` when its class
+    is made, and from then on has layers, directions, lengths, resets, dropout, zoneout and the
+    contract tests. Shapes: W (gates x hidden, input), R (gates x hidden, hidden), both biases (gates x hidden,).
+
+    Args:
+        input_size: features of one step of x.
+        hidden_size: width of h.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        own_weights: False where a layer owns them and hands them in.
+
+    >>> class MinimalGated(GatedCell):
+    ...     '''h' = (1 - f) h + f tanh(W_n x + R_n (f h)), f = sigmoid(W_f x + R_f h) (Zhou 2016).'''
+    ...
+    ...     name, gates = "doc-mgu", ("f", "n")
+    ...
+    ...     def advance(self, w, wx, seen, state):
+    ...         (x_f, x_n), (R_f, R_n) = wx.chunk(2, -1), w["weight_hh"].chunk(2)
+    ...         f = torch.sigmoid(x_f + seen @ R_f.T)
+    ...         return ((1 - f) * state[0] + f * torch.tanh(x_n + (f * seen) @ R_n.T),)
+    >>> import ostinato as ost
+    >>> output, (h,) = ost.scan(MinimalGated(3, 8), torch.randn(2, 5, 3))
+    >>> output.shape, h.shape
+    (torch.Size([2, 5, 8]), torch.Size([2, 8]))
+    """
+
+    name: ClassVar[str] = ""
+    gates: ClassVar[tuple[str, ...]] = ()
+    kernel: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.name:
+            return
+        there = _REGISTRY.get(cls.name)
+        if there is not None and there.__qualname__ != cls.__qualname__:
+            raise ValueError(f"cell {cls.name!r} is registered already, by {there.__module__}.{there.__qualname__}")
+        _REGISTRY[cls.name] = cls
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, own_weights: bool = True) -> None:
+        super().__init__()
+        for word, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bool(bias)
+        if own_weights:
+            self.declare(self)
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
+            norms_to_one(self)
+
+    # What a cell says of itself ------------------------------------------------------------
+
+    def sizes(self) -> tuple[int, ...]:
+        """Width of each tensor of the state; the first is the output's."""
+        return (self.hidden_size,) * len(self.state_names)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Each parameter's shape, in torch's order."""
+        rows = len(self.gates) * self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, self.input_size), "weight_hh": (rows, self.sizes()[0])}
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        return shapes
+
+    def norms(self) -> dict[str, int]:
+        """Layer norms by name and width; each has `weight` and `bias`."""
+        return {}
+
+    def unfused(self) -> str | None:
+        """Why the kernel cannot serve these options, or None where it can."""
+        return None if self.kernel else f"{self.name} has no kernel"
+
+    # The equation --------------------------------------------------------------------------
+
+    def project(self, w: Weights, x: Tensor) -> Tensor:
+        """W x + b over all steps at once: (..., input) -> (..., gates x hidden)."""
+        return F.linear(x, w["weight_ih"], w.get("bias_ih"))
+
+    def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
+        """One step: wx (batch, gates x hidden), `seen` = h as R sees it (after dropout), state -> new state."""
+        raise TypeError(f"{type(self).__name__} has no advance(w, wx, seen, state)")
+
+    def start(self, x: Tensor) -> State:
+        """Zeros, (batch, size) each."""
+        return tuple(x.new_zeros(x.shape[0], size) for size in self.sizes())
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step with the cell's own weights."""
+        w = self.collect(self)
+        state = self.advance(w, self.project(w, x), state[0], state)
+        return state[0], state
+
+    # Its tensors, wherever they live -----------------------------------------------------------
+
+    def declare(self, owner: nn.Module, suffix: str = "") -> None:
+        """Put this cell's parameters on `owner`, each name followed by `suffix` ("_l0_reverse")."""
+        for name, shape in self.shapes().items():
+            owner.register_parameter(name + suffix, nn.Parameter(torch.empty(shape)))
+        for name, width in self.norms().items():
+            owner.add_module(name + suffix, nn.LayerNorm(width))
+
+    def collect(self, owner: _Built, suffix: str = "") -> dict[str, Tensor]:
+        """The tensors that `declare` put there, by their names without suffix."""
+        found: dict[str, Tensor] = {name: getattr(owner, name + suffix) for name in self.shapes()}
+        for name in self.norms():
+            norm = getattr(owner, name + suffix)
+            found |= {f"{name}.weight": norm.weight, f"{name}.bias": norm.bias}
+        return found
+
+
+def normalise(w: Weights, name: str, v: Tensor) -> Tensor:
+    """LN(v) = gain * (v - mean) / sqrt(var + 1e-5) + shift (Ba 2016)."""
+    return F.layer_norm(v, v.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def norms_to_one(module: nn.Module) -> None:
+    """Layer norms begin as the plain normalisation: gain 1, shift 0."""
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.reset_parameters()

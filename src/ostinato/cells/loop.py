@@ -1,0 +1,99 @@
+"""The plain loop over time: the reference that every kernel must equal, values and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ostinato.cells.cell import Cell, GatedCell, State, Weights
+from ostinato.sequence import Sequence, resets_backwards
+
+Step = Callable[[int, State], tuple[Tensor, State]]
+
+
+class Stages(NamedTuple):
+    """What the loop does round a cell's equation, each None where not asked for.
+
+    Attributes:
+        lengths: (batch,) int64; no step past them.
+        resets: (batch, time) bool; the state becomes `restart` before a step so marked.
+        restart: the state after a reset, each (batch, size); zeros where None.
+        mask: (batch, size) the recurrent product sees mask * h (Gal and Ghahramani 2016).
+        zoneout: for each tensor of the state, how much of the old one is kept: a number
+            (evaluation) or a mask (batch, time, size) of zeros and ones (Krueger 2017).
+        reverse: read each sequence from its end.
+    """
+
+    lengths: Tensor | None = None
+    resets: Tensor | None = None
+    restart: State | None = None
+    mask: Tensor | None = None
+    zoneout: tuple[Tensor | float, ...] | None = None
+    reverse: bool = False
+
+
+def run_gated(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
+    """A gated cell over x (batch, time, input): output (batch, time, size), state after the last step."""
+    sequence, resets, zoneout = _in_reading_order(x, stages)
+    wx = cell.project(w, sequence.values)
+
+    def step(t: int, old: State) -> tuple[Tensor, State]:
+        seen = old[0] if stages.mask is None else stages.mask * old[0]
+        new = cell.advance(w, wx[:, t], seen, old)
+        if zoneout is not None:
+            new = tuple(_keep(k, t, o, n) for k, o, n in zip(zoneout, old, new, strict=True))
+        return new[0], new
+
+    return _loop(step, sequence, state, resets, stages)
+
+
+def run_cell(cell: Cell, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
+    """Any cell over x (batch, time, ...), by its own step."""
+    sequence, resets, _ = _in_reading_order(x, stages)
+    return _loop(lambda t, old: cell.step(sequence.values[:, t], old), sequence, state, resets, stages)
+
+
+def _in_reading_order(
+    x: Tensor, stages: Stages
+) -> tuple[Sequence, Tensor | None, tuple[Tensor | float, ...] | None]:
+    """Input, resets and zoneout's masks as the loop meets them: padding cleaned, turned round where asked."""
+    sequence, resets, zoneout = Sequence(x, stages.lengths).clean(), stages.resets, stages.zoneout
+    if stages.reverse:
+        sequence = sequence.reversed()
+        resets = None if resets is None else resets_backwards(resets, stages.lengths)
+        zoneout = zoneout and tuple(
+            Sequence(k, stages.lengths).reversed().values if isinstance(k, Tensor) else k for k in zoneout
+        )
+    return sequence, resets, zoneout
+
+
+def _loop(
+    step: Step, sequence: Sequence, state: State, resets: Tensor | None, stages: Stages
+) -> tuple[Tensor, State]:
+    alive = None if sequence.lengths is None else sequence.mask
+    restart = stages.restart or tuple(torch.zeros_like(s) for s in state)
+    outputs = []
+    for t in range(sequence.values.shape[1]):
+        if resets is not None:
+            state = _where(resets[:, t], restart, state)
+        output, new = step(t, state)
+        state = new if alive is None else _where(alive[:, t], new, state)
+        outputs.append(output)
+    if not outputs:
+        return state[0].unsqueeze(1)[:, :0], state
+    result = Sequence(torch.stack(outputs, 1), stages.lengths).clean()
+    return (result.reversed() if stages.reverse else result).values, state
+
+
+def _where(flags: Tensor, a: State, b: State) -> State:
+    return tuple(
+        torch.where(flags.reshape(-1, *[1] * (p.dim() - 1)), p, q) for p, q in zip(a, b, strict=True)
+    )
+
+
+def _keep(k: Tensor | float, t: int, old: Tensor, new: Tensor) -> Tensor:
+    part = k[:, t] if isinstance(k, Tensor) else k
+    return part * old + (1 - part) * new

@@ -1,0 +1,57 @@
+"""How a recurrent layer's weights begin: torch's uniform, orthogonal, or identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.cells import GatedCell
+
+Weights = dict[str, Tensor]
+
+
+def uniform(cell: GatedCell, w: Weights) -> None:
+    """torch's own: every entry uniform in +-1/sqrt(hidden_size)."""
+    bound = cell.hidden_size**-0.5
+    for name, tensor in w.items():
+        if not name.startswith("norm"):
+            nn.init.uniform_(tensor, -bound, bound)
+
+
+def orthogonal(cell: GatedCell, w: Weights) -> None:
+    """R orthogonal (Saxe 2014), W Glorot, gate by gate; biases 0, the forget gate's 1."""
+    _blocks(cell, w["weight_hh"], nn.init.orthogonal_)
+    _blocks(cell, w["weight_ih"], nn.init.xavier_uniform_)
+    _plain_rest(cell, w)
+
+
+def identity(cell: GatedCell, w: Weights) -> None:
+    """R the identity, W small, biases 0 (Le 2015, for relu)."""
+    _blocks(cell, w["weight_hh"], nn.init.eye_)
+    nn.init.normal_(w["weight_ih"], std=0.001)
+    _plain_rest(cell, w)
+
+
+INITIALIZERS: dict[str, Callable[[GatedCell, Weights], None]] = {
+    "uniform": uniform,
+    "orthogonal": orthogonal,
+    "identity": identity,
+}
+
+
+def _blocks(cell: GatedCell, tensor: Tensor, fill: Callable[[Tensor], Tensor]) -> None:
+    for block in tensor.split(cell.hidden_size):
+        fill(block)
+
+
+def _plain_rest(cell: GatedCell, w: Weights) -> None:
+    for name in ("bias_ih", "bias_hh", "peephole"):
+        if name in w:
+            nn.init.zeros_(w[name])
+    if "weight_hr" in w:
+        nn.init.orthogonal_(w["weight_hr"])
+    if "f" in cell.gates and "bias_ih" in w:
+        with torch.no_grad():
+            w["bias_ih"].view(len(cell.gates), -1)[cell.gates.index("f")].fill_(1)

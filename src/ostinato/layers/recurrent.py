@@ -1,0 +1,374 @@
+"""Recurrent layers: stacks and directions of any cell, with torch's constructor and state_dict keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from ostinato import cells
+from ostinato.cells import GatedCell, State
+from ostinato.cells.loop import Stages
+from ostinato.dispatch import as_resets, run
+from ostinato.layers.initialize import INITIALIZERS
+from ostinato.ops import random
+from ostinato.sequence import Sequence, as_lengths
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers, one or both directions, over any registered cell.
+
+    Layer k reads the output of layer k - 1, both directions side by side:
+    y_k[t], s_k[t] = cell(y_{k-1}[t], s_k[t - 1]).
+
+    Args:
+        cell: name of a registered cell ("rnn", "lstm", "gru", or one's own).
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional: as in
+            torch.nn.LSTM, but `batch_first` defaults to True.
+        recurrent_dropout: R (m h), one mask m a sequence and layer (Gal and Ghahramani 2016).
+        zoneout: p or (p_h, p_c): parts of the state keep their old value (Krueger 2017).
+        weight_dropout: entries of R dropped once a forward pass (Merity 2018).
+        residual: layer k > 1 adds its input to its output where sizes match (He 2016).
+        learn_initial_state: `h0` (and `c0`), (layers x directions, size), are parameters, used where
+            no state is given and after a reset.
+        initializer: "uniform" (torch's), "orthogonal" or "identity".
+        options: the cell's own, such as `peephole=True`.
+
+    Shapes: x (batch, time, input_size); output (batch, time, directions x size); each tensor of the
+    state (layers x directions, batch, size). Unbatched (time, input_size) and packed input as torch does.
+
+    Raises:
+        ValueError: an argument does not fit; it is named.
+
+    >>> layer = Recurrent("gru", 3, 8, num_layers=2, bidirectional=True)
+    >>> output, h = layer(torch.randn(4, 7, 3), lengths=[7, 2, 0, 5])
+    >>> output.shape, h.shape
+    (torch.Size([4, 7, 16]), torch.Size([4, 4, 8]))
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
+        weight_dropout: float = 0.0,
+        residual: bool = False,
+        learn_initial_state: bool = False,
+        initializer: str = "uniform",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        kind = cells.get(cell)
+        _check_sizes(input_size, hidden_size, num_layers)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
+        self.dropout = _probability("dropout", dropout)
+        self.recurrent_dropout = _probability("recurrent_dropout", recurrent_dropout)
+        self.weight_dropout = _probability("weight_dropout", weight_dropout)
+        self.residual, self.learn_initial_state, self.initializer = residual, learn_initial_state, initializer
+        self.cell, self.options = cell, options
+        if initializer not in INITIALIZERS:
+            raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; found {initializer!r}")
+
+        first = kind(input_size, hidden_size, bias, own_weights=False, **options)
+        above = first.sizes()[0] * self.num_directions
+        more = [kind(above, hidden_size, bias, own_weights=False, **options) for _ in range(num_layers - 1)]
+        self.zoneout = _zoneout(zoneout, first)
+        self._cells = nn.ModuleList([first, *more])  # equations without weights: those are the layer's own, below
+        for cell_, suffix in self._each():
+            cell_.declare(self, suffix)
+        if learn_initial_state:
+            for name, size in zip(first.state_names, first.sizes(), strict=True):
+                self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
+        self.reset_parameters()
+        self.to(device=device, dtype=dtype)
+
+    @property
+    def num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew, by the layer's initializer; learnt initial states become 0."""
+        with torch.no_grad():
+            for cell, suffix in self._each():
+                INITIALIZERS[self.initializer](cell, cell.collect(self, suffix))
+            cells.cell.norms_to_one(self)
+            for start in self._learnt() or ():
+                start.zero_()
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: for code written for torch.nn, whose GPU layers want it."""
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        hx: Tensor | State | None = None,
+        *,
+        lengths: Any = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, Tensor | State]:
+        """Run the stack over x; see the class for shapes.
+
+        Args:
+            hx: the state to begin from, as returned by an earlier call.
+            lengths: (batch,) integers, 0 allowed, any order, any device: output is 0 past them, the state
+                is that after each sequence's own last step. What lies in the padding never matters.
+            resets: (batch, time) bool: a new segment begins there, from the learnt initial state or zeros.
+        """
+        if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths: a packed sequence has its own; leave them out")
+            sequence = Sequence.unpack(x)
+            y, state = self._batched(sequence.values, hx, sequence.lengths, resets)
+            return Sequence(y, sequence.lengths).pack(x), self._public(state)
+        if x.dim() == 2:
+            y, state = self._batched(x[None], self._with_batch(hx), lengths, resets)
+            return y[0], self._public(tuple(s[:, 0] for s in state))
+        if x.dim() != 3:
+            raise ValueError(f"x must be (batch, time, features) or unbatched (time, features); found {tuple(x.shape)}")
+        y, state = self._batched(x if self.batch_first else x.transpose(0, 1), hx, lengths, resets)
+        return (y if self.batch_first else y.transpose(0, 1)), self._public(state)
+
+    # One whole pass over (batch, time, features) ---------------------------------------------
+
+    def _batched(
+        self, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Tensor | None
+    ) -> tuple[Tensor, State]:
+        batch, time, features = x.shape
+        if features != self.input_size:
+            raise ValueError(f"x has {features} features, the layer was made for input_size={self.input_size}")
+        begin, restart = self._begin(hx, x), self._learnt()
+        stages = Stages(None if lengths is None else as_lengths(lengths, batch, time), as_resets(resets, batch, time))
+        key = random.draw_key() if self.training and self._random() else None
+        ends: list[State] = []
+        for k in range(self.num_layers):
+            y, states = self._layer(k, x, begin, restart, stages, key)
+            ends += states
+            if k + 1 < self.num_layers and self.dropout and key is not None:
+                y = random.dropout(y, key, _stream(k, 0, "layer"), self.dropout)
+            x = y + x if self.residual and k and y.shape == x.shape else y
+        return x, tuple(torch.stack(each) for each in zip(*ends, strict=True))
+
+    def _layer(
+        self, k: int, x: Tensor, begin: State, restart: State | None, stages: Stages, key: Tensor | None
+    ) -> tuple[Tensor, list[State]]:
+        outputs, states = [], []
+        for d, suffix in enumerate(self._suffixes(k)):
+            cell, row = self._cell(k), k * self.num_directions + d
+            w = cell.collect(self, suffix)
+            if key is not None and self.weight_dropout:
+                w["weight_hh"] = random.dropout(w["weight_hh"], key, _stream(k, d, "weight"), self.weight_dropout)
+            state = tuple(s[row] for s in begin)
+            again = None if restart is None else tuple(s[row].expand(x.shape[0], -1) for s in restart)
+            own = stages._replace(restart=again, reverse=d == 1, **self._noise(k, d, x, key))
+            y, end = run(cell, w, x, state, own)
+            outputs.append(y)
+            states.append(end)
+        return (torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]), states
+
+    def _noise(self, k: int, d: int, x: Tensor, key: Tensor | None) -> dict[str, Any]:
+        """Recurrent dropout's mask and zoneout's, for one layer and direction."""
+        (batch, time), sizes = x.shape[:2], self._cell(k).sizes()
+        mask = zoneout = None
+        if key is not None and self.recurrent_dropout:
+            p = self.recurrent_dropout
+            mask = random.keep(key, _stream(k, d, "state"), (batch, sizes[0]), p, x) / max(1 - p, 1e-6)
+        if any(self.zoneout):
+            zoneout = tuple(
+                1 - random.keep(key, _stream(k, d, "h" if i == 0 else "c"), (batch, time, size), p, x)
+                if key is not None
+                else p
+                for i, (p, size) in enumerate(zip(self.zoneout, sizes, strict=True))
+            )
+        return {"mask": mask, "zoneout": zoneout}
+
+    # States ------------------------------------------------------------------------------------
+
+    def _learnt(self) -> State | None:
+        if not self.learn_initial_state:
+            return None
+        return tuple(getattr(self, f"{name}0") for name in self._cell(0).state_names)
+
+    def _begin(self, hx: Tensor | State | None, x: Tensor) -> State:
+        """The state before the first step, each (layers x directions, batch, size)."""
+        rows, batch, cell = self.num_layers * self.num_directions, x.shape[0], self._cell(0)
+        if hx is None:
+            learnt = self._learnt()
+            if learnt is not None:
+                return tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
+            return tuple(x.new_zeros(rows, batch, size) for size in cell.sizes())
+        state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        if len(state) != len(cell.sizes()):
+            raise ValueError(f"the state must be {' and '.join(cell.state_names)}; found {len(state)} tensor(s)")
+        for name, s, size in zip(cell.state_names, state, cell.sizes(), strict=True):
+            if s.shape != (rows, batch, size):
+                raise ValueError(
+                    f"state {name} must be (layers x directions, batch, size) = ({rows}, {batch}, {size}); "
+                    f"found {tuple(s.shape)}"
+                )
+        return state
+
+    @staticmethod
+    def _with_batch(hx: Tensor | State | None) -> Tensor | State | None:
+        """An unbatched state (rows, size) with the batch of one that the stack wants."""
+        if hx is None:
+            return None
+        return hx.unsqueeze(1) if isinstance(hx, Tensor) else tuple(s.unsqueeze(1) for s in hx)
+
+    @staticmethod
+    def _public(state: State) -> Tensor | State:
+        """A state of one tensor is that tensor, as torch returns it."""
+        return state[0] if len(state) == 1 else state
+
+    # Names and places ----------------------------------------------------------------------------
+
+    def _cell(self, k: int) -> GatedCell:
+        cell = self._cells[k]
+        assert isinstance(cell, GatedCell)
+        return cell
+
+    def _suffixes(self, k: int) -> list[str]:
+        return [f"_l{k}{direction}" for direction in ("", "_reverse")[: self.num_directions]]
+
+    def _each(self) -> Iterator[tuple[GatedCell, str]]:
+        """Every (cell, suffix), in torch's order of parameters."""
+        for k in range(self.num_layers):
+            for suffix in self._suffixes(k):
+                yield self._cell(k), suffix
+
+    def _random(self) -> bool:
+        return bool(self.dropout or self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
+
+    def arguments(self) -> dict[str, Any]:
+        """What makes this layer again: `Recurrent(**layer.arguments())`."""
+        words = "cell input_size hidden_size num_layers bias batch_first dropout bidirectional recurrent_dropout"
+        words += " weight_dropout residual learn_initial_state initializer"
+        return {w: getattr(self, w) for w in words.split()} | {"zoneout": self.zoneout[:2]} | self.options
+
+    def extra_repr(self) -> str:
+        plain = {"num_layers": 1, "bias": True, "batch_first": True, "dropout": 0.0, "bidirectional": False}
+        plain |= {"recurrent_dropout": 0.0, "weight_dropout": 0.0, "residual": False, "learn_initial_state": False}
+        said = [f"{word}={getattr(self, word)}" for word, usual in plain.items() if getattr(self, word) != usual]
+        said += [f"{word}={value}" for word, value in self.options.items()]
+        return ", ".join([self.cell, str(self.input_size), str(self.hidden_size), *said])
+
+
+class RNN(Recurrent):
+    """The simple (Elman) recurrent layer: h' = f(W x + R h + b); constructor as torch.nn.RNN's.
+
+    `nonlinearity` is tanh, relu, sigmoid or identity; `options` are `Recurrent`'s keywords and `layer_norm`.
+
+    >>> RNN(3, 8, nonlinearity="relu")(torch.randn(2, 5, 3))[0].shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            "rnn", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            nonlinearity=nonlinearity, **options,
+        )  # fmt: skip
+
+
+class LSTM(Recurrent):
+    """Long short-term memory; constructor as torch.nn.LSTM's.
+
+    `options` are `Recurrent`'s keywords and `layer_norm`, `peephole`, `coupled_gates`.
+
+    >>> output, (h, c) = LSTM(3, 64, num_layers=2, bidirectional=True)(torch.randn(2, 5, 3))
+    >>> output.shape, h.shape
+    (torch.Size([2, 5, 128]), torch.Size([4, 2, 64]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            "lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size=proj_size, **options,
+        )  # fmt: skip
+
+
+class GRU(Recurrent):
+    """The gated recurrent unit; constructor as torch.nn.GRU's.
+
+    `options` are `Recurrent`'s keywords and `reset_after`, `layer_norm`.
+
+    >>> GRU(3, 8, reset_after=False)(torch.randn(2, 5, 3))[0].shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            "gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
+        )
+
+
+_USES = ("layer", "weight", "state", "h", "c")
+
+
+def _stream(layer: int, direction: int, use: str) -> int:
+    """A number for each place a mask is for, so that no two share random numbers."""
+    return (layer * 2 + direction) * len(_USES) + _USES.index(use)
+
+
+def _check_sizes(input_size: int, hidden_size: int, num_layers: int) -> None:
+    for word, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
+
+
+def _probability(word: str, p: float) -> float:
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ValueError(f"{word} must be a probability in 0..1, found {p!r}")
+    return float(p)
+
+
+def _zoneout(zoneout: float | tuple[float, float], cell: GatedCell) -> tuple[float, ...]:
+    """One probability for each tensor of the state."""
+    both = zoneout if isinstance(zoneout, (tuple, list)) else (zoneout,) * 2
+    if len(both) != 2:
+        raise ValueError(f"zoneout must be one number or (p_h, p_c), found {zoneout!r}")
+    return tuple(_probability("zoneout", p) for p in both[: len(cell.sizes())])

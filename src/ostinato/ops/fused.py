@@ -1,0 +1,1 @@
+"""The fused scan as torch sees it (kernels pending)."""
