@@ -75,7 +75,10 @@ class Spec:
         _refuse("unknown", [key for key in plain if key not in known])
         _refuse("missing", [key for key in known if key not in plain])
         # What is no list stays as it is, for the check of the names to refuse.
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+        }
+        return cls(**values)
 
 
 def _refuse(what: str, keys: list[Any]) -> None:

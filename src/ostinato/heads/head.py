@@ -108,7 +108,8 @@ class Head(nn.Module):
             return
         there = _REGISTRY.get(cls.name)
         if there is not None and there.__qualname__ != cls.__qualname__:
-            raise ValueError(f"head {cls.name!r} is registered already, by {there.__module__}.{there.__qualname__}")
+            owner = f"{there.__module__}.{there.__qualname__}"
+            raise ValueError(f"head {cls.name!r} is registered already, by {owner}: give this one another name")
         _REGISTRY[cls.name] = cls
 
     def __init__(self, features: int, outputs: int, width: int = 1, **options: Any) -> None:

@@ -64,7 +64,7 @@ class Softmax(Head):
         weights = None if self.weights is None else self.weights.to(raw.dtype)
         known = self._known(target).flatten()
         flat = F.cross_entropy(
-            raw.flatten(0, -2), known, weight=weights, reduction="none", label_smoothing=self.smoothing
+            raw.reshape(-1, self.outputs), known, weight=weights, reduction="none", label_smoothing=self.smoothing
         )
         return flat.view(target.shape)
 
@@ -86,7 +86,8 @@ class Softmax(Head):
 
     def weigh(self, target: Tensor) -> Tensor:
         """w[y]."""
-        return super().weigh(target) if self.weights is None else self.weights[self._known(target)]
+        ones = super().weigh(target)
+        return ones if self.weights is None else ones * F.embedding(self._known(target), self.weights[:, None])[..., 0]
 
     def _known(self, target: Tensor) -> Tensor:
         # Out of range would be an abort on a GPU, and -100 a silent "ignore": loss makes both NaN.

@@ -1,0 +1,45 @@
+// The simple recurrent cell: h' = f(a), a = W x + R h + b. See cells/rnn.py.
+#pragma once
+
+#include "../kernels.h"
+#include "../simd.h"
+
+namespace {
+
+template <class T> struct Rnn {
+  using V = Vec<T>;
+  // Pre-activations of one step: which of the z slots the input's and the state's products fill.
+  static constexpr int Z = 1, X_FIRST = 0, X_GATES = 1, H_FIRST = 0, H_GATES = 1;
+  static constexpr int STATES = 1, SAVED = 0, DZ = 1;
+  static constexpr int UNITS = WIDEST;  // vectors of hidden units in one panel
+
+  static int x_gate(int slot) { return slot; }
+  static int h_gate(int slot) { return slot; }
+
+  static V activate(Activation f, V a) {
+    switch (f) {
+      case TANH: return tanh_of<T>(a);
+      case RELU: return a < V{} ? V{} : a;
+      case SIGMOID: return sigmoid_of<T>(a);
+      default: return a;
+    }
+  }
+  // f'(a), from h = f(a).
+  static V slope(Activation f, V h) {
+    switch (f) {
+      case TANH: return T(1) - h * h;
+      case RELU: return h > V{} ? splat<T>(1) : V{};
+      case SIGMOID: return h * (T(1) - h);
+      default: return splat<T>(1);
+    }
+  }
+
+  static V forward(const Scan<T>& s, const T* z, V, T*, T*, int) { return activate(s.activation, load(z)); }
+
+  struct Back { V dz[DZ], dh, dc; };
+  static Back backward(const Scan<T>& s, const T*, int, V h, V, V, V dh, V) {
+    return {{dh * slope(s.activation, h)}, V{}, V{}};
+  }
+};
+
+}  // namespace

@@ -1,0 +1,44 @@
+// Which kernel build runs on this machine: the widest that it has, or the one that OSTINATO_ISA names.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "kernels.h"
+
+extern const Kernels kernels_plain;
+#ifdef OST_HAS_avx2
+extern const Kernels kernels_avx2;
+extern const Kernels kernels_avx512;
+#endif
+
+inline const Kernels& choose() {
+  const char* asked = std::getenv("OSTINATO_ISA");
+  const bool any = !asked || !*asked;
+#ifdef OST_HAS_avx2
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  if (avx512 && (any || !std::strcmp(asked, "avx512"))) return kernels_avx512;
+  if (avx2 && (any || !std::strcmp(asked, "avx2"))) return kernels_avx2;
+#endif
+  if (any || !std::strcmp(asked, "plain")) return kernels_plain;
+  throw std::invalid_argument("OSTINATO_ISA=" + std::string(asked) + ": this machine or build has no such kernels");
+}
+inline const Kernels& chosen() {
+  static const Kernels& kernels = choose();
+  return kernels;
+}
+
+// The functions of one number type.
+template <class T> struct OfType {
+  size_t (*forward)(const Scan<T>&, char*);
+  size_t (*backward)(const Scan<T>&, const Gradient<T>&, char*);
+};
+template <class T> OfType<T> of_type(const Kernels& k) {
+  if constexpr (sizeof(T) == 4) return {k.forward_f32, k.backward_f32};
+  else return {k.forward_f64, k.backward_f64};
+}

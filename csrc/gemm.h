@@ -1,0 +1,112 @@
+// The small packed matrix products of one step.
+//
+// Everything is made of one tile: z[r, :] = init[r, :] + sum_k a[r, k] * panel[k, :] for R rows and Q
+// vectors, all of z in registers. a has any two strides: rows of a batch (k next to each other) in the time
+// loop, packed columns (rows next to each other) for dW = dz^T [x h 1]. A panel is packed: its Q vectors of
+// step k lie together. The order of the sum is k, whatever R is: a row's result does not depend on its company.
+#pragma once
+
+#include "simd.h"
+
+namespace {
+
+template <class T> using Tile = void (*)(long K, const T* a, long row, long step, const T* panel, const T* init,
+                                         long init_row, T* z, long z_row);
+
+// Out of line: with an epilogue inlined the compiler spills the accumulators.
+template <class T, int R, int Q>
+__attribute__((noinline)) void tile(long K, const T* __restrict a, long row, long step, const T* __restrict panel,
+                                    const T* init, long init_row, T* z, long z_row) {
+  constexpr int L = LANES<T>;
+  Vec<T> acc[R][Q];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) acc[r][q] = load(init + r * init_row + q * L);
+  for (long k = 0; k < K; ++k, a += step, panel += Q * L) {
+    Vec<T> b[Q];
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) b[q] = load(panel + q * L);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> s = splat(a[r * row]);
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) acc[r][q] += s * b[q];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) store(z + r * z_row + q * L, acc[r][q]);
+}
+
+// The most rows whose accumulators, one panel row and one broadcast fit in the registers.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int MOST_ROWS[5] = {0, 12, 12, 8, 6};
+#else
+constexpr int MOST_ROWS[5] = {0, 8, 6, 4, 3};
+#endif
+constexpr int WIDEST = 4;  // vectors in a panel
+
+template <class T, int Q> Tile<T> tile_with(int R) {
+  switch (R) {
+#define OST_ROWS(n) \
+  case n:           \
+    if constexpr (n <= MOST_ROWS[Q]) return tile<T, n, Q>; else break;
+    OST_ROWS(1) OST_ROWS(2) OST_ROWS(3) OST_ROWS(4) OST_ROWS(5) OST_ROWS(6)
+    OST_ROWS(7) OST_ROWS(8) OST_ROWS(9) OST_ROWS(10) OST_ROWS(11) OST_ROWS(12)
+#undef OST_ROWS
+  }
+  return nullptr;
+}
+template <class T> Tile<T> tile_for(int R, int Q) {
+  switch (Q) {
+    case 1: return tile_with<T, 1>(R);
+    case 2: return tile_with<T, 2>(R);
+    case 3: return tile_with<T, 3>(R);
+    default: return tile_with<T, 4>(R);
+  }
+}
+
+// z[rows, panel] = init + a panel, any number of rows, in tiles of nearly equal height.
+template <class T>
+void product(long rows, long K, const T* a, long row, long step, const T* panel, int Q, const T* init, long init_row,
+             T* z, long z_row) {
+  const long most = MOST_ROWS[Q];
+  for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
+    const int R = int((rows + tiles - 1) / tiles);
+    tile_for<T>(R, Q)(K, a, row, step, panel, init, init_row, z, z_row);
+    a += R * row, init += R * init_row, z += R * z_row, rows -= R;
+  }
+}
+
+inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
+template <class T> inline long padded(long n) { return ceil_div(n, LANES<T>) * LANES<T>; }
+
+// Columns cut into panels of at most WIDEST vectors; the last one is as narrow as it can be.
+template <class T> struct Panels {
+  long columns;
+  long count() const { return ceil_div(columns, WIDEST * LANES<T>); }
+  int vectors(long p) const {
+    const long left = columns - p * WIDEST * LANES<T>;
+    return left >= WIDEST * LANES<T> ? WIDEST : int(ceil_div(left, LANES<T>));
+  }
+  long start(long p) const { return p * WIDEST * LANES<T>; }
+  long offset(long p, long K) const { return p * WIDEST * LANES<T> * K; }  // of panel p in the packed matrix
+  long size(long K) const { return padded<T>(columns) * K; }
+};
+
+// Row k of a matrix into its place in every panel; lanes past the last column are 0.
+template <class T> void pack_row(Panels<T> panels, long K, long k, const T* row, T* packed) {
+  constexpr int L = LANES<T>;
+  for (long p = 0; p < panels.count(); ++p) {
+    const int Q = panels.vectors(p);
+    T* to = packed + panels.offset(p, K) + k * Q * L;
+    for (int q = 0; q < Q; ++q) {
+      const long first = panels.start(p) + q * L, left = panels.columns - first;
+      store(to + q * L, load(row + first, int(left < L ? left : L)));
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,176 @@
+// The extension ostinato._kernels: checks arrays, picks the instruction set, hands pointers to a kernel build.
+//
+// No argument is ever converted: an output array that was silently copied would be silently lost.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+#include "choice.h"
+#include "kernels.h"
+#include "pool.h"
+#include "threads.h"
+
+namespace nb = nanobind;
+using Array = nb::ndarray<nb::device::cpu>;
+using Maybe = std::optional<Array>;
+
+namespace {
+
+[[noreturn]] void refuse(const char* name, const std::string& words) {
+  throw std::invalid_argument(std::string(name) + " " + words);
+}
+
+// The pointer of an array of this type and shape whose last dimension is dense; null where it is absent or empty.
+template <class T> T* take(const Maybe& array, const char* name, std::initializer_list<long> shape, bool dense = true) {
+  if (!array) return nullptr;
+  if (array->dtype() != nb::dtype<std::remove_const_t<T>>()) refuse(name, "has another type than x");
+  if (array->ndim() != shape.size()) refuse(name, "has the wrong number of dimensions");
+  size_t axis = 0;
+  for (long size : shape)
+    if (long(array->shape(axis++)) != size) refuse(name, "has the wrong shape");
+  long stride = 1;
+  for (size_t i = shape.size(); i-- > 0; stride *= long(array->shape(i))) {
+    if (array->shape(i) > 1 && array->stride(i) != stride) refuse(name, "is not dense");
+    if (!dense) break;
+  }
+  return static_cast<T*>(array->data());
+}
+
+struct Call {  // what forward and backward both take, as Python hands it over
+  int kind, activation;
+  Array x, W, R;
+  Maybe b_ih, b_hh, begin_h, begin_c, lengths, resets, restart_h, restart_c, mask;
+  bool reverse;
+  int threads;
+};
+
+template <class T> Scan<T> read(const Call& call, std::vector<int64_t>& order) {
+  if (call.x.ndim() != 3) refuse("x", "must be (batch, time, input)");
+  Scan<T> s{};
+  s.kind = Kind(call.kind), s.activation = Activation(call.activation);
+  s.batch = long(call.x.shape(0)), s.time = long(call.x.shape(1)), s.input = long(call.x.shape(2));
+  s.hidden = call.R.ndim() == 2 ? long(call.R.shape(1)) : 0;
+  const long B = s.batch, H = s.hidden, G = gates_of(s.kind) * H;
+  s.x = take<const T>(call.x, "x", {B, s.time, s.input}, false);
+  s.x_row = call.x.stride(0), s.x_step = call.x.stride(1);
+  s.W = take<const T>(call.W, "W", {G, s.input});
+  s.R = take<const T>(call.R, "R", {G, H});
+  s.b_ih = take<const T>(call.b_ih, "b_ih", {G}), s.b_hh = take<const T>(call.b_hh, "b_hh", {G});
+  s.begin[0] = take<const T>(call.begin_h, "h", {B, H}), s.begin[1] = take<const T>(call.begin_c, "c", {B, H});
+  s.restart[0] = take<const T>(call.restart_h, "restart h", {B, H});
+  s.restart[1] = take<const T>(call.restart_c, "restart c", {B, H});
+  s.mask = take<const T>(call.mask, "mask", {B, H});
+  s.lengths = take<const int64_t>(call.lengths, "lengths", {B});
+  if (call.resets) {
+    if (call.resets->ndim() != 2 || call.resets->itemsize() != 1) refuse("resets", "must be (batch, time) bool");
+    s.resets = static_cast<const uint8_t*>(call.resets->data());
+  }
+  s.reverse = call.reverse;
+  if (s.lengths) {
+    order.resize(B);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return s.lengths[a] > s.lengths[b]; });
+    if (B && (s.lengths[order[0]] > s.time || s.lengths[order[B - 1]] < 0)) refuse("lengths", "lie outside 0..time");
+    s.order = order.data();
+  }
+  return s;
+}
+
+// As many threads as there is work for: starting one costs what about half a million multiplications do.
+template <class T> int threads_for(const Scan<T>& s, int asked) {
+  double steps = double(s.batch) * s.time;
+  if (s.lengths) steps = double(std::accumulate(s.lengths, s.lengths + s.batch, int64_t(0)));
+  const double work = steps * gates_of(s.kind) * s.hidden * (s.input + s.hidden);
+  const double most = std::min({double(asked), double(MOST_THREADS), double(s.batch), work / 4e5 + 1});
+  return std::max(1, int(most));
+}
+
+template <class T> void forward(const Call& call, const Array& y, const Maybe& end_h, const Maybe& end_c,
+                                const Maybe& saved) {
+  std::vector<int64_t> order;
+  Scan<T> s = read<T>(call, order);
+  s.y = take<T>(y, "y", {s.batch, s.time, s.hidden}, false);
+  s.y_row = y.stride(0), s.y_step = y.stride(1);
+  s.end[0] = take<T>(end_h, "end h", {s.batch, s.hidden}), s.end[1] = take<T>(end_c, "end c", {s.batch, s.hidden});
+  s.saved = take<T>(saved, "saved", {s.batch, s.time, saved_slots(s.kind) * s.hidden});
+  if (!s.batch) return;
+  s.threads = threads_for(s, call.threads);
+  nb::gil_scoped_release others_may_run;
+  const auto run = of_type<T>(chosen()).forward;
+  Block scratch(run(s, nullptr));
+  run(s, scratch.data());
+}
+
+struct Out {  // the backward's own arrays
+  Array y;
+  Maybe saved, dy, dend_h, dend_c, dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c;
+};
+
+template <class T> void backward(const Call& call, const Out& out) {
+  std::vector<int64_t> order;
+  Scan<T> s = read<T>(call, order);
+  const long B = s.batch, N = s.time, D = s.input, H = s.hidden, G = gates_of(s.kind) * H;
+  s.y = take<T>(out.y, "y", {B, N, H}, false);
+  s.y_row = out.y.stride(0), s.y_step = out.y.stride(1);
+  s.saved = take<T>(out.saved, "saved", {B, N, saved_slots(s.kind) * H});
+  Gradient<T> g{};
+  g.dy = take<const T>(out.dy, "dy", {B, N, H}, false);
+  if (out.dy) g.dy_row = out.dy->stride(0), g.dy_step = out.dy->stride(1);
+  g.dend[0] = take<const T>(out.dend_h, "dh", {B, H}), g.dend[1] = take<const T>(out.dend_c, "dc", {B, H});
+  g.dx = take<T>(out.dx, "dx", {B, N, D});
+  g.dW = take<T>(out.dW, "dW", {G, D}), g.dR = take<T>(out.dR, "dR", {G, H});
+  g.db_ih = take<T>(out.db_ih, "db_ih", {G}), g.db_hh = take<T>(out.db_hh, "db_hh", {G});
+  g.dbegin[0] = take<T>(out.dbegin_h, "dbegin h", {B, H}), g.dbegin[1] = take<T>(out.dbegin_c, "dbegin c", {B, H});
+  g.drestart[0] = take<T>(out.drestart_h, "drestart h", {B, H});
+  g.drestart[1] = take<T>(out.drestart_c, "drestart c", {B, H});
+  s.threads = threads_for(s, call.threads);
+  nb::gil_scoped_release others_may_run;
+  const auto run = of_type<T>(chosen()).backward;
+  Block dz(size_t(B) * N * dz_slots(s.kind) * H * sizeof(T));
+  g.dz = reinterpret_cast<T*>(dz.data());
+  Block scratch(run(s, g, nullptr));
+  run(s, g, scratch.data());
+}
+
+bool is_double(const Array& x) {
+  if (x.dtype() == nb::dtype<double>()) return true;
+  if (x.dtype() == nb::dtype<float>()) return false;
+  refuse("x", "must be float32 or float64");
+}
+
+// A float array whose memory comes from the pool and goes back when the array dies.
+template <class T> nb::ndarray<nb::numpy, T> pooled(size_t a, size_t b, size_t c) {
+  auto* block = new Block(std::max<size_t>(1, a * b * c * sizeof(T)));
+  nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
+  return nb::ndarray<nb::numpy, T>(block->data(), {a, b, c}, owner);
+}
+
+}  // namespace
+
+#define OST_CALL                                                                                                    \
+  int kind, int activation, Array x, Array W, Array R, Maybe b_ih, Maybe b_hh, Maybe begin_h, Maybe begin_c,         \
+      Maybe lengths, Maybe resets, Maybe restart_h, Maybe restart_c, Maybe mask, bool reverse, int threads
+#define OST_PACK                                                                                                   \
+  Call { kind, activation, x, W, R, b_ih, b_hh, begin_h, begin_c, lengths, resets, restart_h, restart_c, mask, reverse, threads }
+
+NB_MODULE(_kernels, m) {
+  m.doc() = "The fused kernels: plain pointers and sizes, no torch.";
+  m.def("instruction_set", [] { return std::string(chosen().name); }, "The instruction set that was chosen.");
+  m.def("saved_slots", [](int kind) { return saved_slots(Kind(kind)); }, "Times hidden: what is kept of a step.");
+  m.def("pooled_f32", &pooled<float>, "An array (a, b, c) of float32 in memory that is used again.");
+  m.def("pooled_f64", &pooled<double>, "An array (a, b, c) of float64 in memory that is used again.");
+  m.def("forward", [](OST_CALL, Array y, Maybe end_h, Maybe end_c, Maybe saved) {
+    is_double(x) ? forward<double>(OST_PACK, y, end_h, end_c, saved) : forward<float>(OST_PACK, y, end_h, end_c, saved);
+  }, "A whole sequence forward, into y, the end states and what the backward needs.");
+  m.def("backward", [](OST_CALL, Array y, Maybe saved, Maybe dy, Maybe dend_h, Maybe dend_c, Maybe dx, Maybe dW, Maybe dR,
+                       Maybe db_ih, Maybe db_hh, Maybe dbegin_h, Maybe dbegin_c, Maybe drestart_h, Maybe drestart_c) {
+    const Out out{y, saved, dy, dend_h, dend_c, dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c};
+    is_double(x) ? backward<double>(OST_PACK, out) : backward<float>(OST_PACK, out);
+  }, "A whole sequence backward, into the gradients that are asked for.");
+}

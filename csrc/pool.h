@@ -1,0 +1,73 @@
+// Memory that is used again: touching fresh pages costs more than a pass over a small layer.
+#pragma once
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <new>
+#include <vector>
+
+// Blocks by powers of two. What is given back is kept, up to a limit, and handed out again.
+class Pool {
+ public:
+  static Pool& shared() {
+    static Pool* pool = new Pool;  // never destroyed: arrays may outlive the module
+    return *pool;
+  }
+
+  void* take(size_t bytes) {
+    const size_t size = rounded(bytes);
+    {
+      std::lock_guard<std::mutex> hold(lock_);
+      auto& kept = kept_[size];
+      if (!kept.empty()) {
+        void* block = kept.back();
+        kept.pop_back();
+        held_ -= size;
+        return block;
+      }
+    }
+    void* block = std::aligned_alloc(64, size);
+    if (!block) throw std::bad_alloc();
+    return block;
+  }
+
+  void give(void* block, size_t bytes) {
+    const size_t size = rounded(bytes);
+    {
+      std::lock_guard<std::mutex> hold(lock_);
+      if (held_ + size <= LIMIT) {
+        kept_[size].push_back(block);
+        held_ += size;
+        return;
+      }
+    }
+    std::free(block);
+  }
+
+ private:
+  static constexpr size_t LIMIT = size_t(256) << 20;
+  static size_t rounded(size_t bytes) {
+    size_t size = 4096;
+    while (size < bytes) size *= 2;
+    return size;
+  }
+
+  std::mutex lock_;
+  std::map<size_t, std::vector<void*>> kept_;
+  size_t held_ = 0;
+};
+
+// A block for as long as this object lives.
+class Block {
+ public:
+  explicit Block(size_t bytes) : bytes_(bytes), data_(Pool::shared().take(bytes)) {}
+  ~Block() { Pool::shared().give(data_, bytes_); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  char* data() const { return static_cast<char*>(data_); }
+
+ private:
+  size_t bytes_;
+  void* data_;
+};

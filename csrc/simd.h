@@ -1,0 +1,115 @@
+// Vectors of the instruction set this file is compiled for, and exp, tanh, sigmoid on them.
+//
+// Written with the compiler's vector types, so that one source serves AVX-512, AVX2 and 128-bit
+// vectors (SSE2, NEON). Everything is in an unnamed namespace: each build keeps its own copy, and the
+// linker can never hand an AVX-512 function to a machine without it.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int VECTOR_BYTES = 64;
+#elif defined(__AVX2__)
+constexpr int VECTOR_BYTES = 32;
+#else
+constexpr int VECTOR_BYTES = 16;
+#endif
+
+template <class T> struct Simd;
+template <> struct Simd<float> {
+  typedef float Vec __attribute__((vector_size(VECTOR_BYTES)));
+  typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+  typedef int32_t Int __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <> struct Simd<double> {
+  typedef double Vec __attribute__((vector_size(VECTOR_BYTES)));
+  typedef double Loose __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+  typedef int64_t Int __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <class T> using Vec = typename Simd<T>::Vec;
+template <class T> constexpr int LANES = VECTOR_BYTES / int(sizeof(T));
+
+template <class T> inline Vec<T> splat(T s) { return s - Vec<T>{}; }  // s - 0 keeps -0, s + 0 does not
+template <class T> inline Vec<T> load(const T* p) { return *reinterpret_cast<const typename Simd<T>::Loose*>(p); }
+template <class T> inline void store(T* p, Vec<T> v) { *reinterpret_cast<typename Simd<T>::Loose*>(p) = v; }
+
+// The first n lanes (1 <= n <= LANES): memory past them is neither read nor written; lanes past them read 0.
+template <class T> inline Vec<T> load(const T* p, int n) {
+  if (n == LANES<T>) return load(p);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+  else return (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+  Vec<T> v{};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+template <class T> inline void store(T* p, Vec<T> v, int n) {
+  if (n == LANES<T>) return store(p, v);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+  else _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#else
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+#endif
+}
+
+template <class V> inline V smaller(V a, V b) { return a < b ? a : b; }  // a NaN in a gives b, in b gives b
+
+// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. NaN stays NaN; out of range gives the
+// largest or smallest normal number, which is as good as infinity or 0 for the functions below.
+inline Vec<float> exp(Vec<float> x) {
+  using V = Vec<float>;
+  using I = typename Simd<float>::Int;
+  x = x > splat(88.0f) ? splat(88.0f) : x;
+  x = x < splat(-87.0f) ? splat(-87.0f) : x;
+  const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number, found in the low bits
+  const V t = x * 1.44269504088896341f + magic, n = t - magic;
+  const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  V p = splat(1.9875691500e-4f);  // polynomial of Moshier's Cephes, expf
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  return p * (V)(((I)t << 23) + 0x3f800000);
+}
+inline Vec<double> exp(Vec<double> x) {
+  using V = Vec<double>;
+  using I = typename Simd<double>::Int;
+  x = x > splat(708.0) ? splat(708.0) : x;
+  x = x < splat(-708.0) ? splat(-708.0) : x;
+  const V magic = splat(6755399441055744.0);  // 1.5 * 2^52
+  const V t = x * 1.4426950408889634 + magic, n = t - magic;
+  const V r = (x - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6;
+  V p = splat(1.0 / 6227020800.0);  // Taylor to r^13: the rest is below 1e-17
+  const double c[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+                      1.0 / 720,       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5,         1.0};
+  for (double k : c) p = p * r + k;
+  p = p * r + 1.0;
+  return p * (V)(((I)t << 52) + 0x3ff0000000000000);
+}
+
+// 1 / x: for float an estimate and one Newton step where the machine has one (error below 2^-22).
+inline Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
+inline Vec<float> reciprocal(Vec<float> x) {
+#if defined(__AVX512F__)
+  const Vec<float> e = (Vec<float>)_mm512_rcp14_ps((__m512)x);
+  return e * (2.0f - x * e);
+#else
+  return 1.0f / x;
+#endif
+}
+
+template <class T> inline Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp(-x)); }
+template <class T> inline Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp(x + x) + T(1)); }
+
+}  // namespace

@@ -1,0 +1,63 @@
+// How one thread walks through its rows of a batch: which are live at a step, where they read, where they restart.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace {
+
+// Hands out 64-byte aligned pieces of one block; with no block it only counts.
+struct Arena {
+  char* block;
+  size_t used = 0;
+  template <class U> U* take(long n) {
+    used = (used + 63) & ~size_t(63);
+    U* piece = block ? reinterpret_cast<U*>(block + used) : nullptr;
+    used += size_t(n) * sizeof(U);
+    return piece;
+  }
+};
+
+// Where in time row b is at its step t, or at which step it is at a place: the same turn both ways.
+template <class T> long place(const Scan<T>& s, long b, long t) { return s.reverse ? s.steps(b) - 1 - t : t; }
+
+// Whether row b's state starts anew before its step t. Read backwards, a segment is left between its
+// first step and the one before it.
+template <class T> bool restarts(const Scan<T>& s, long b, long t) {
+  if (!s.resets) return false;
+  const uint8_t* marks = s.resets + b * s.time;
+  return s.reverse ? t > 0 && marks[s.steps(b) - t] : marks[t] != 0;
+}
+
+template <class T> struct Walk {
+  const Scan<T>& s;
+  long* rows;  // of the batch, longest first: the live ones are always the first few
+  long count;
+
+  // Without lengths a thread has neighbouring rows, so that their x can be read in place; with
+  // lengths the sorted rows are dealt out like cards, so that threads have equal work.
+  Walk(const Scan<T>& s, int thread, long* room) : s(s), rows(room), count(0) {
+    if (!s.lengths) {
+      for (long b = s.batch * thread / s.threads; b < s.batch * (thread + 1) / s.threads; ++b) rows[count++] = b;
+    } else {
+      for (long i = thread; i < s.batch; i += s.threads) rows[count++] = s.order[i];
+    }
+  }
+
+  long longest() const { return count ? s.steps(rows[0]) : 0; }
+  // Rows that take step t; `from` is the answer for a step beside it.
+  long live(long t, long from) const {
+    while (from > 0 && s.steps(rows[from - 1]) <= t) --from;
+    while (from < count && s.steps(rows[from]) > t) ++from;
+    return from;
+  }
+  long place(long r, long t) const { return ::place(s, rows[r], t); }
+  bool restarts(long r, long t) const { return ::restarts(s, rows[r], t); }
+};
+
+template <class T> void copy_padded(T* to, const T* from, long n, long room) {
+  for (long j = 0; j < n; ++j) to[j] = from ? from[j] : T(0);
+  for (long j = n; j < room; ++j) to[j] = T(0);
+}
+
+}  // namespace
