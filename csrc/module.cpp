@@ -34,6 +34,7 @@ template <class T> T* take(const Maybe& array, const char* name, std::initialize
   size_t axis = 0;
   for (long size : shape)
     if (long(array->shape(axis++)) != size) refuse(name, "has the wrong shape");
+  if (array->size() == 0) return nullptr;
   long stride = 1;
   for (size_t i = shape.size(); i-- > 0; stride *= long(array->shape(i))) {
     if (array->shape(i) > 1 && array->stride(i) != stride) refuse(name, "is not dense");

@@ -1,6 +1,5 @@
 """Hostile model files: none loads silently, none crashes, and nothing that a file says is ever run."""
 
-import ast
 import gzip
 import hashlib
 import io
@@ -21,7 +20,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-import ostinato
 from ostinato import format
 from ostinato.format import FormatError
 from ostinato.format.layout import DTYPES
@@ -59,6 +57,7 @@ def header(entries: Any, manifest: Any = MANIFEST, **metadata: Any) -> bytes:
 
 def refused(path: Path, blob: bytes) -> str:
     """The words of the refusal: one type, one line, the file named."""
+    path.unlink(missing_ok=True)  # a file cut to nothing and written anew waits for the disk, a new one does not
     path.write_bytes(blob)
     with pytest.raises(FormatError) as caught:
         format.read(path)
@@ -389,6 +388,7 @@ def test_a_mutant_with_the_right_hash_is_refused_or_read_as_safetensors_reads_it
     read = 0
     for _ in range(count):
         mutant = chance.choice(MUTATIONS)(chance, chance.choice(originals))
+        path.unlink(missing_ok=True)
         path.write_bytes(sealed(*parts(mutant)) if len(mutant) > 8 else mutant)
         try:
             found = format.read(path)
@@ -409,12 +409,7 @@ def assert_read_alike(path: Path, manifest: dict[str, Any], tensors: dict[str, n
     assert manifest["spec"] is None or Spec.from_json(manifest["spec"])
 
 
-# ---- what a file may cost, and what it may do
-
-
-def child(code: str, *arguments: object) -> list[str]:
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+# ---- what a file may cost
 
 
 MEASURE = """
@@ -426,110 +421,25 @@ MEASURE = """
     def peak():
         return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 
-    path, what = sys.argv[1:]
+    path, order = sys.argv[1:]
     format.write(path + ".small", {"w": np.ones(10)}, {"kind": "layer"})
     format.read(path + ".small")
     before = peak()
-    if what == "write":
-        format.write(path, {"w": np.ones(2_000_000), "v": np.ones((6, 1_000_000))}, {"kind": "layer"})
-    else:
+    if order == "read":
         manifest, tensors = format.read(path)
+    else:
+        format.write(path, {"w": np.ones((2, 4_000_000), order=order)}, {"kind": "layer"})
     print((peak() - before) / 64e6)
 """
 
 
-def test_reading_takes_the_files_size_of_memory_and_writing_as_much_beside_the_tensors(tmp_path: Path) -> None:
-    (written,) = child(MEASURE, tmp_path / "big.ost", "write")
-    (read,) = child(MEASURE, tmp_path / "big.ost", "read")
-    assert (tmp_path / "big.ost").stat().st_size > 64e6
-    assert 1 < float(written) < 2.1
-    assert 1 < float(read) < 1.1
+@pytest.mark.parametrize(("order", "most"), [("C", 1.1), ("F", 2.1)])
+def test_memory_is_at_most_twice_the_files_size_and_mostly_once(tmp_path: Path, order: str, most: float) -> None:
+    """The tensors handed in count as well: written as they lie, they are all there is."""
+    assert 0.9 < measured(tmp_path / "big.ost", order) < most
+    assert 0.9 < measured(tmp_path / "big.ost", "read") < 1.1
 
 
-def test_reading_a_file_imports_runs_and_calls_nothing(tmp_path: Path) -> None:
-    """Python's own audit says what was done: nothing but opening the file."""
-    code = """
-        import sys
-        from pathlib import Path
-        from ostinato import format
-        seen = set()
-        names = sys.argv[1:]
-        watching = False
-        sys.addaudithook(lambda event, _: seen.add(event) if watching else None)
-        for name in names:
-            watching = True
-            try:
-                format.read(name)
-            except format.FormatError:
-                pass
-            watching = False
-        print(*sorted(seen))
-    """
-    named = {**MANIFEST, "class": "os.system", "arguments": {"command": f"touch {tmp_path}/run"}}
-    reduced = pickle.dumps(Touch(tmp_path / "run"))
-    files = {"named": sealed(header({"w": W}, named), DATA), "pickle": reduced, "flipped": DATA * 20}
-    for name, blob in files.items():
-        (tmp_path / name).write_bytes(blob)
-    assert set(child(code, *[tmp_path / name for name in files])) <= {"open"}
-    assert not (tmp_path / "run").exists()
-    pickle.loads(reduced)  # noqa: S301 - that the pickle would have done it
-    assert (tmp_path / "run").exists()
-
-
-class Touch:
-    """Unpickled, it makes a file: what a hostile pickle does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
-UNPICKLING = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "pickletools"}
-NETWORK = {
-    "socket",
-    "ssl",
-    "http",
-    "urllib",
-    "requests",
-    "httpx",
-    "aiohttp",
-    "ftplib",
-    "smtplib",
-    "xmlrpc",
-    "socketserver",
-}
-SOURCES = sorted(Path(ostinato.__file__).parent.rglob("*.py"))
-
-
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(Path(ostinato.__file__).parent)))
-def test_no_source_unpickles_evaluates_or_speaks_to_the_network(source: Path) -> None:
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        assert not set(imported(node)) & (UNPICKLING | NETWORK), f"{source}: imports {list(imported(node))}"
-        assert not runs_what_it_reads(node), f"{source}:{node.lineno}: {ast.unparse(node)}"  # type: ignore[attr-defined]
-
-
-def imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name.split(".")[0] for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        return [node.module.split(".")[0]]
-    return []
-
-
-def runs_what_it_reads(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    called = ast.unparse(node.func)
-    allowed = any(word.arg == "allow_pickle" and ast.unparse(word.value) != "False" for word in node.keywords)
-    return allowed or called in {"eval", "exec", "torch.load", "np.fromregex"} or called.endswith("read_pickle")
-
-
-def test_the_search_of_the_sources_finds_what_it_looks_for() -> None:
-    bad = ["import pickle", "from urllib.request import urlopen"]
-    assert all(set(imported(ast.parse(line).body[0])) & (UNPICKLING | NETWORK) for line in bad)
-    calls = ["torch.load(p)", "eval(x)", "pd.read_pickle(p)", "np.load(p, allow_pickle=True)"]
-    assert all(runs_what_it_reads(ast.parse(line, mode="eval").body) for line in calls)
-    assert not runs_what_it_reads(ast.parse("np.load(p, allow_pickle=False)", mode="eval").body)
-    assert len(SOURCES) > 3
+def measured(path: Path, what: str) -> float:
+    command = [sys.executable, "-c", textwrap.dedent(MEASURE), str(path), what]
+    return float(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)

@@ -55,6 +55,8 @@ def rmse(prediction: ArrayLike, target: ArrayLike) -> float:
 def smape(prediction: ArrayLike, target: ArrayLike) -> float:
     """Symmetric mean absolute percentage error, mean(200 |y - ŷ| / (|y| + |ŷ|)), 0 to 200; 0 / 0 counts 0.
 
+    The mean goes over each series, (horizon,) or the rows of (series, horizon), then over the series.
+
     Raises:
         ValueError: as mse.
 
@@ -65,14 +67,14 @@ def smape(prediction: ArrayLike, target: ArrayLike) -> float:
     """
     guess, truth = _numbers(prediction, target)
     size = np.abs(guess) + np.abs(truth)
-    return float((200 * np.abs(truth - guess) / np.where(size > 0, size, 1)).mean())
+    return _mean_of_series(200 * np.abs(truth - guess) / np.where(size == 0, 1, size))
 
 
 def mase(prediction: ArrayLike, target: ArrayLike, insample: Insample, season: int = 1) -> float:
     """Mean absolute scaled error: mean(|y - ŷ|) / mean(|x[t] - x[t - season]|) over the training values x.
 
     Below 1 is better than what "as one season ago" was in training. For several series each is
-    scaled by its own training values, and the mean goes over all.
+    scaled by its own training values; the mean goes over each series, then over the series.
 
     Args:
         prediction, target: (horizon,) or (series, horizon).
@@ -87,12 +89,12 @@ def mase(prediction: ArrayLike, target: ArrayLike, insample: Insample, season: i
     >>> mase([5.0, 6.0], [6.0, 8.0], insample=[1.0, 2.0, 4.0, 4.0])
     1.5
     """
-    guess, truth = np.asarray(prediction, float), np.asarray(target, float)
+    guess, truth = _numbers(prediction, target)
     rows: Any = insample if guess.ndim == 2 else [insample]
     if guess.ndim > 2 or len(rows) != len(np.atleast_2d(guess)):
         raise ValueError(f"mase: prediction of shape {guess.shape} asks for one insample a series, found {len(rows)}")
     scale = np.array([[_season_scale(x, season, f"series {row}")] for row, x in enumerate(rows)])
-    return mae(guess / scale, truth / scale)
+    return _mean_of_series(np.abs(truth - guess) / scale)
 
 
 def owa(
@@ -161,8 +163,8 @@ def coverage(lower: ArrayLike, upper: ArrayLike, target: ArrayLike) -> float:
     >>> coverage([0.0, 0.0], [1.0, 1.0], [0.5, 2.0])
     0.5
     """
-    low, truth = _numbers(lower, target)
-    high, _ = _numbers(upper, target)
+    low, truth = _known(*_numbers(lower, target))
+    high, _ = _known(*_numbers(upper, target))
     if (low > high).any():
         raise ValueError(f"coverage: {int((low > high).sum())} lower bounds lie above their upper bounds")
     return float(((low <= truth) & (truth <= high)).mean())
@@ -246,18 +248,21 @@ def macro_f1(prediction: ArrayLike, target: ArrayLike) -> float:
 
 
 def _errors(prediction: ArrayLike, target: ArrayLike) -> Array:
-    guess, truth = _numbers(prediction, target)
+    """y - ŷ, flat, where y is known."""
+    guess, truth = _known(*_numbers(prediction, target))
     return truth - guess
 
 
 def _numbers(prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
-    """As `_known`, in float64: small whole numbers would wrap round in a difference."""
-    return _known(np.asarray(prediction, float), np.asarray(target, float))
+    """Both in float64, for small whole numbers would wrap round in a difference, and fit to be compared."""
+    guess, truth = np.atleast_1d(np.asarray(prediction, float)), np.atleast_1d(np.asarray(target, float))
+    _known(guess, truth)
+    return guess, truth
 
 
 def _known(prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     """Both, flat, where the target is known."""
-    guess, truth = np.asarray(prediction), np.asarray(target)
+    guess, truth = np.atleast_1d(prediction), np.atleast_1d(target)
     if guess.shape != truth.shape:
         raise ValueError(f"prediction has shape {guess.shape} and target {truth.shape}: they must be the same")
     observed = ~_missing(truth)
@@ -268,6 +273,13 @@ def _known(prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
         place = [int(index) for index in np.argwhere(unknown)[0]]
         raise ValueError(f"prediction{place} is NaN where the target is known ({int(unknown.sum())} such)")
     return guess[observed], truth[observed]
+
+
+def _mean_of_series(values: Array) -> float:
+    """The mean of the means over the last axis, NaN left out; M4 weighs a short series like a long one."""
+    rows = values.reshape(-1, values.shape[-1])
+    rows = rows[~_missing(rows).all(-1)]
+    return float(np.nanmean(rows, axis=-1).mean())
 
 
 def _missing(values: Array) -> Array:

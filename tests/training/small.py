@@ -98,8 +98,9 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def train(**changes: Any) -> tuple[Net, Any]:
     """A run with the settings and arguments named; what is not a setting goes to `fit`."""
-    model = changes.pop("model", None) or net()
-    batches, objective = changes.pop("batches", None) or Rows(), changes.pop("objective", squares)
+    model = changes.pop("model") if "model" in changes else net()
+    batches = changes.pop("batches") if "batches" in changes else Rows()
+    objective = changes.pop("objective", squares)
     words = {name: changes.pop(name) for name in list(changes) if name in Settings.__dataclass_fields__}
     settings = Settings(**{"epochs": 4, "learning_rate": 0.01, **words})
     return model, fit(model, batches, objective, settings, quiet=True, **changes)

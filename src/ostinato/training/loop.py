@@ -336,9 +336,8 @@ class Trainer:
             scores = {str(name): float(value) for name, value in found.items()}
         scores = self.ranks.gather(scores)[0]
         if "loss" not in scores:
-            raise ValueError(
-                f"validate gave {', '.join(scores) or 'nothing'}: it must give a number or a dict with loss"
-            )
+            named = ", ".join(scores) or "nothing"
+            raise ValueError(f"validate gave {named}: give a number, or a dict with loss")
         if not math.isfinite(scores["loss"]):
             self._refuse_bad_weights()
             raise self._diverged("the validation loss")

@@ -90,7 +90,7 @@ class Settings:
             self._number(name, float, 0, "a number from 0 up")
 
     def _one_of(self, name: str, known: Iterable[Any]) -> None:
-        value = getattr(self, name)
+        value, known = getattr(self, name), list(known)
         if value not in known:
             words = [str(word) for word in known]
             near = difflib.get_close_matches(str(value), words, n=1, cutoff=0.4)
