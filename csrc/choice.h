@@ -35,10 +35,11 @@ inline const Kernels& chosen() {
 
 // The functions of one number type.
 template <class T> struct OfType {
+  size_t (*pack)(const Scan<T>&, char*);
   size_t (*forward)(const Scan<T>&, char*);
   size_t (*backward)(const Scan<T>&, const Gradient<T>&, char*);
 };
 template <class T> OfType<T> of_type(const Kernels& k) {
-  if constexpr (sizeof(T) == 4) return {k.forward_f32, k.backward_f32};
-  else return {k.forward_f64, k.backward_f64};
+  if constexpr (sizeof(T) == 4) return {k.pack_f32, k.forward_f32, k.backward_f32};
+  else return {k.pack_f64, k.forward_f64, k.backward_f64};
 }

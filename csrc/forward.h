@@ -82,24 +82,35 @@ template <class T, class Cell> class Forward {
  public:
   explicit Forward(const Scan<T>& s) : s(s), panels{s.hidden}, stride(padded<T>(s.hidden)) {}
 
-  size_t run(char* scratch) {
-    Arena arena{scratch};
+  // The weights as the products want them; `run` does it for itself where they are not packed before.
+  size_t pack(char* to) {
+    Arena arena{to};
     T* w = arena.take<T>(stride * Cell::X_GATES * s.input);
     T* r = arena.take<T>(stride * Cell::H_GATES * s.hidden);
     T* b = arena.take<T>(panels.z_width());
+    W = w, R = r, bias = b;
+    if (to && to != s.packed) {
+      panels.pack(s.W, s.input, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, w);
+      panels.pack(s.R, s.hidden, Cell::H_GATES, Cell::H_FIRST, Cell::h_gate, r);
+      panels.pack_bias(s, b);
+    }
+    return arena.used;
+  }
+
+  size_t run(char* scratch) {
+    Arena arena{scratch};
+    char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(pack(nullptr));
     Own own[MOST_THREADS];
     for (int i = 0; i < s.threads; ++i) own[i] = carve(arena);
     if (!scratch) return arena.used;
-    panels.pack(s.W, s.input, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, w);
-    panels.pack(s.R, s.hidden, Cell::H_GATES, Cell::H_FIRST, Cell::h_gate, r);
-    panels.pack_bias(s, b);
-    W = w, R = r, bias = b;
+    pack(weights);
     parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows), own[i]); });
     return arena.used;
   }
 
  private:
   long most_rows() const { return ceil_div(s.batch, s.threads); }
+  long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
   bool few() const { return most_rows() <= FEW_ROWS; }
 
   Own carve(Arena& arena) const {
@@ -110,7 +121,7 @@ template <class T, class Cell> class Forward {
     o.c = arena.take<T>(Cell::STATES > 1 ? all : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
     o.x = arena.take<T>(s.lengths ? n * s.input : 0);
-    o.z = arena.take<T>(few() ? n * STEPS_AHEAD * panels.z_width() : n * Cell::Z * Cell::UNITS * L);
+    o.z = arena.take<T>(few() ? n * ahead() * panels.z_width() : n * Cell::Z * Cell::UNITS * L);
     return o;
   }
 
@@ -126,7 +137,7 @@ template <class T, class Cell> class Forward {
     long live = rows.count;
     for (long t = 0; t < longest; ++t) {
       live = rows.live(t, live);
-      if (few() && t % STEPS_AHEAD == 0) input_ahead(rows, o, t, live);
+      if (few() && t % ahead() == 0) input_ahead(rows, o, t, live);
       step(rows, o, t, live);
     }
   }
@@ -137,9 +148,9 @@ template <class T, class Cell> class Forward {
   void input_ahead(const Walk<T>& rows, const Own& o, long t, long live) const {
     const long width = panels.z_width();
     for (long r = 0; r < live; ++r) {
-      const long b = rows.rows[r], left = s.steps(b) - t, n = left < STEPS_AHEAD ? left : STEPS_AHEAD;
+      const long b = rows.rows[r], left = s.steps(b) - t, n = left < ahead() ? left : ahead();
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
-      T* z = o.z + r * STEPS_AHEAD * width;
+      T* z = o.z + r * ahead() * width;
       for (long i = 0; i < n; ++i) std::memcpy(z + i * width, bias, width * sizeof(T));
       const T* w = W;
       for (long u = 0; u < panels.count(); ++u) {
@@ -160,8 +171,8 @@ template <class T, class Cell> class Forward {
     const T *w = W, *m = R;
     for (long u = 0; u < panels.count(); ++u) {
       const int units = panels.units(u), qx = Cell::X_GATES * units, qh = Cell::H_GATES * units;
-      T* z = few() ? o.z + t % STEPS_AHEAD * width + panels.z_offset(u) : o.z;
-      const long z_row = few() ? STEPS_AHEAD * width : full;
+      T* z = few() ? o.z + t % ahead() * width + panels.z_offset(u) : o.z;
+      const long z_row = few() ? ahead() * width : full;
       if (!few()) {
         const T* b = bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill

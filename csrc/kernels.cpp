@@ -15,6 +15,14 @@ template <class T> size_t forward(const Scan<T>& s, char* scratch) {
   }
 }
 
+template <class T> size_t pack(const Scan<T>& s, char* to) {
+  switch (s.kind) {
+    case RNN: return Forward<T, Rnn<T>>(s).pack(to);
+    case LSTM: return Forward<T, Lstm<T>>(s).pack(to);
+    default: return Forward<T, Gru<T>>(s).pack(to);
+  }
+}
+
 template <class T> size_t backward(const Scan<T>& s, const Gradient<T>& g, char* scratch) {
   switch (s.kind) {
     case RNN: return Backward<T, Rnn<T>>(s, g).run(scratch);
@@ -31,5 +39,5 @@ template <class T> size_t backward(const Scan<T>& s, const Gradient<T>& g, char*
 #define OST_TEXT(a) OST_TEXT_(a)
 
 extern const Kernels OST_NAME(kernels_, OST_ISA);
-const Kernels OST_NAME(kernels_, OST_ISA) = {OST_TEXT(OST_ISA), forward<float>, forward<double>, backward<float>,
-                                             backward<double>};
+const Kernels OST_NAME(kernels_, OST_ISA) = {OST_TEXT(OST_ISA), pack<float>,     pack<double>,    forward<float>,
+                                             forward<double>,   backward<float>, backward<double>};

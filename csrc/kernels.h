@@ -18,6 +18,7 @@ template <class T> struct Scan {
   const T* x;
   long x_row, x_step;
   const T *W, *R, *b_ih, *b_hh;  // biases may be null
+  const char* packed;            // what `pack` made of them; null: packed for this call
   const T* begin[2];             // h and c before the first step; null: zeros
   const int64_t* lengths;        // (batch); null: all full
   const int64_t* order;          // (batch) rows, longest first; null where lengths is
@@ -47,6 +48,8 @@ template <class T> struct Gradient {
 // they need (64-byte aligned); else they run.
 struct Kernels {
   const char* name;
+  size_t (*pack_f32)(const Scan<float>&, char* to);
+  size_t (*pack_f64)(const Scan<double>&, char* to);
   size_t (*forward_f32)(const Scan<float>&, char* scratch);
   size_t (*forward_f64)(const Scan<double>&, char* scratch);
   size_t (*backward_f32)(const Scan<float>&, const Gradient<float>&, char* scratch);

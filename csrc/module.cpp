@@ -14,11 +14,14 @@
 #include "choice.h"
 #include "kernels.h"
 #include "pool.h"
+#include "stream.h"
 #include "threads.h"
 
 namespace nb = nanobind;
-using Array = nb::ndarray<nb::device::cpu>;
+using Array = nb::ndarray<nb::ro, nb::device::cpu>;  // read from
+using Result = nb::ndarray<nb::device::cpu>;         // written to
 using Maybe = std::optional<Array>;
+using MaybeResult = std::optional<Result>;
 
 namespace {
 
@@ -27,7 +30,8 @@ namespace {
 }
 
 // The pointer of an array of this type and shape whose last dimension is dense; null where it is absent or empty.
-template <class T> T* take(const Maybe& array, const char* name, std::initializer_list<long> shape, bool dense = true) {
+template <class T, class A>
+T* take(const std::optional<A>& array, const char* name, std::initializer_list<long> shape, bool dense = true) {
   if (!array) return nullptr;
   if (array->dtype() != nb::dtype<std::remove_const_t<T>>()) refuse(name, "has another type than x");
   if (array->ndim() != shape.size()) refuse(name, "has the wrong number of dimensions");
@@ -51,6 +55,10 @@ struct Call {  // what forward and backward both take, as Python hands it over
   int threads;
 };
 
+template <class T> const T* take(const Array& array, const char* name, std::initializer_list<long> shape, bool dense = true) {
+  return take<const T>(Maybe(array), name, shape, dense);
+}
+
 template <class T> Scan<T> read(const Call& call, std::vector<int64_t>& order) {
   if (call.x.ndim() != 3) refuse("x", "must be (batch, time, input)");
   Scan<T> s{};
@@ -58,10 +66,10 @@ template <class T> Scan<T> read(const Call& call, std::vector<int64_t>& order) {
   s.batch = long(call.x.shape(0)), s.time = long(call.x.shape(1)), s.input = long(call.x.shape(2));
   s.hidden = call.R.ndim() == 2 ? long(call.R.shape(1)) : 0;
   const long B = s.batch, H = s.hidden, G = gates_of(s.kind) * H;
-  s.x = take<const T>(call.x, "x", {B, s.time, s.input}, false);
+  s.x = take<T>(call.x, "x", {B, s.time, s.input}, false);
   s.x_row = call.x.stride(0), s.x_step = call.x.stride(1);
-  s.W = take<const T>(call.W, "W", {G, s.input});
-  s.R = take<const T>(call.R, "R", {G, H});
+  s.W = take<T>(call.W, "W", {G, s.input});
+  s.R = take<T>(call.R, "R", {G, H});
   s.b_ih = take<const T>(call.b_ih, "b_ih", {G}), s.b_hh = take<const T>(call.b_hh, "b_hh", {G});
   s.begin[0] = take<const T>(call.begin_h, "h", {B, H}), s.begin[1] = take<const T>(call.begin_c, "c", {B, H});
   s.restart[0] = take<const T>(call.restart_h, "restart h", {B, H});
@@ -92,11 +100,12 @@ template <class T> int threads_for(const Scan<T>& s, int asked) {
   return std::max(1, int(most));
 }
 
-template <class T> void forward(const Call& call, const Array& y, const Maybe& end_h, const Maybe& end_c,
-                                const Maybe& saved) {
+template <class T>
+void forward(const Call& call, const Result& y, const MaybeResult& end_h, const MaybeResult& end_c,
+             const MaybeResult& saved) {
   std::vector<int64_t> order;
   Scan<T> s = read<T>(call, order);
-  s.y = take<T>(y, "y", {s.batch, s.time, s.hidden}, false);
+  s.y = take<T>(MaybeResult(y), "y", {s.batch, s.time, s.hidden}, false);
   s.y_row = y.stride(0), s.y_step = y.stride(1);
   s.end[0] = take<T>(end_h, "end h", {s.batch, s.hidden}), s.end[1] = take<T>(end_c, "end c", {s.batch, s.hidden});
   s.saved = take<T>(saved, "saved", {s.batch, s.time, saved_slots(s.kind) * s.hidden});
@@ -110,16 +119,17 @@ template <class T> void forward(const Call& call, const Array& y, const Maybe& e
 
 struct Out {  // the backward's own arrays
   Array y;
-  Maybe saved, dy, dend_h, dend_c, dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c;
+  Maybe saved, dy, dend_h, dend_c;
+  MaybeResult dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c;
 };
 
 template <class T> void backward(const Call& call, const Out& out) {
   std::vector<int64_t> order;
   Scan<T> s = read<T>(call, order);
   const long B = s.batch, N = s.time, D = s.input, H = s.hidden, G = gates_of(s.kind) * H;
-  s.y = take<T>(out.y, "y", {B, N, H}, false);
+  s.y = const_cast<T*>(take<T>(out.y, "y", {B, N, H}, false));
   s.y_row = out.y.stride(0), s.y_step = out.y.stride(1);
-  s.saved = take<T>(out.saved, "saved", {B, N, saved_slots(s.kind) * H});
+  s.saved = const_cast<T*>(take<const T>(out.saved, "saved", {B, N, saved_slots(s.kind) * H}));
   Gradient<T> g{};
   g.dy = take<const T>(out.dy, "dy", {B, N, H}, false);
   if (out.dy) g.dy_row = out.dy->stride(0), g.dy_step = out.dy->stride(1);
@@ -152,6 +162,73 @@ template <class T> nb::ndarray<nb::numpy, T> pooled(size_t a, size_t b, size_t c
   return nb::ndarray<nb::numpy, T>(block->data(), {a, b, c}, owner);
 }
 
+// Stream<T> as Python sees it: arrays in and out, the answer always in the same array.
+template <class T> class PyStream {
+ public:
+  PyStream(long batch, long input, bool residual) : stream_(batch, input, residual) {
+    if (batch < 1 || input < 1) refuse("batch and input", "must be at least 1");
+    x_.resize(batch * input);
+  }
+
+  void add(int kind, int activation, Array W, Array R, Maybe b_ih, Maybe b_hh, Array start) {
+    if (R.ndim() != 2) refuse("R", "must be (gates x hidden, hidden)");
+    const long H = long(R.shape(1)), G = gates_of(Kind(kind)) * H;
+    stream_.add(Kind(kind), Activation(activation), H, take<T>(W, "W", {G, stream_.width()}),
+                take<T>(R, "R", {G, H}), take<const T>(b_ih, "b_ih", {G}), take<const T>(b_hh, "b_hh", {G}),
+                take<T>(start, "start", {kind == LSTM ? 2 : 1, H}));
+    auto* y = new std::vector<T>(stream_.batch() * H);
+    nb::capsule owner(y, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    answer_ = nb::cast(nb::ndarray<nb::numpy, T>(y->data(), {size_t(stream_.batch()), size_t(H)}, owner));
+    y_ = y->data();
+  }
+
+  nb::object step(const Array& x) {
+    if (x.ndim() != 2 || long(x.shape(0)) != stream_.batch() || long(x.shape(1)) != stream_.input())
+      refuse("x", "must be (" + std::to_string(stream_.batch()) + ", " + std::to_string(stream_.input()) + ")");
+    if (x.dtype() == nb::dtype<float>()) gather(static_cast<const float*>(x.data()), x.stride(0), x.stride(1));
+    else if (x.dtype() == nb::dtype<double>()) gather(static_cast<const double*>(x.data()), x.stride(0), x.stride(1));
+    else refuse("x", "must be float32 or float64");
+    stream_.step(x_.data(), y_);
+    return answer_;
+  }
+
+  void reset(long row) {
+    if (row < 0 || row >= stream_.batch()) refuse("row", std::to_string(row) + " is no stream of this batch");
+    stream_.reset(row);
+  }
+
+  // A view of h (which = 0) or c of one layer; it lives as long as the stream.
+  nb::ndarray<nb::numpy, T> state(nb::handle self, size_t layer, int which) {
+    if (layer >= stream_.layers() || which < 0 || which >= stream_.states(layer)) refuse("state", "is not there");
+    return {stream_.state(layer, which), {size_t(stream_.batch()), size_t(stream_.hidden(layer))}, self};
+  }
+
+ private:
+  template <class U> void gather(const U* from, int64_t row, int64_t column) {
+    T* to = x_.data();
+    for (long b = 0; b < stream_.batch(); ++b)
+      for (long j = 0; j < stream_.input(); ++j) *to++ = T(from[b * row + j * column]);
+  }
+
+  Stream<T> stream_;
+  std::vector<T> x_;
+  nb::object answer_;
+  T* y_ = nullptr;
+};
+
+template <class T> void bind_stream(nb::module_& m, const char* name) {
+  nb::class_<PyStream<T>>(m, name, "A stack of layers that takes one step at a time.")
+      .def(nb::init<long, long, bool>(), nb::arg("batch"), nb::arg("input"), nb::arg("residual"))
+      .def("add", &PyStream<T>::add, nb::arg("kind"), nb::arg("activation"), nb::arg("W").noconvert(),
+           nb::arg("R").noconvert(), nb::arg("b_ih").noconvert().none(), nb::arg("b_hh").noconvert().none(),
+           nb::arg("start").noconvert())
+      .def("step", &PyStream<T>::step, nb::arg("x").noconvert())
+      .def("reset", &PyStream<T>::reset, nb::arg("row"))
+      .def("state", [](nb::handle self, size_t layer, int which) {
+        return nb::cast<PyStream<T>&>(self).state(self, layer, which);
+      }, nb::arg("layer"), nb::arg("which"));
+}
+
 }  // namespace
 
 #define OST_CALL                                                                                                    \
@@ -166,11 +243,14 @@ NB_MODULE(_kernels, m) {
   m.def("saved_slots", [](int kind) { return saved_slots(Kind(kind)); }, "Times hidden: what is kept of a step.");
   m.def("pooled_f32", &pooled<float>, "An array (a, b, c) of float32 in memory that is used again.");
   m.def("pooled_f64", &pooled<double>, "An array (a, b, c) of float64 in memory that is used again.");
-  m.def("forward", [](OST_CALL, Array y, Maybe end_h, Maybe end_c, Maybe saved) {
+  bind_stream<float>(m, "StreamF32");
+  bind_stream<double>(m, "StreamF64");
+  m.def("forward", [](OST_CALL, Result y, MaybeResult end_h, MaybeResult end_c, MaybeResult saved) {
     is_double(x) ? forward<double>(OST_PACK, y, end_h, end_c, saved) : forward<float>(OST_PACK, y, end_h, end_c, saved);
   }, "A whole sequence forward, into y, the end states and what the backward needs.");
-  m.def("backward", [](OST_CALL, Array y, Maybe saved, Maybe dy, Maybe dend_h, Maybe dend_c, Maybe dx, Maybe dW, Maybe dR,
-                       Maybe db_ih, Maybe db_hh, Maybe dbegin_h, Maybe dbegin_c, Maybe drestart_h, Maybe drestart_c) {
+  m.def("backward", [](OST_CALL, Array y, Maybe saved, Maybe dy, Maybe dend_h, Maybe dend_c, MaybeResult dx,
+                       MaybeResult dW, MaybeResult dR, MaybeResult db_ih, MaybeResult db_hh, MaybeResult dbegin_h,
+                       MaybeResult dbegin_c, MaybeResult drestart_h, MaybeResult drestart_c) {
     const Out out{y, saved, dy, dend_h, dend_c, dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c};
     is_double(x) ? backward<double>(OST_PACK, out) : backward<float>(OST_PACK, out);
   }, "A whole sequence backward, into the gradients that are asked for.");

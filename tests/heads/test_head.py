@@ -34,7 +34,7 @@ def test_every_file_is_registered() -> None:
 
 @pytest.mark.parametrize(("wrong", "right"), [("Gaussian", "gaussian"), ("student", "student_t"), ("negbin", None)])
 def test_an_unknown_name_is_answered_with_the_nearest(wrong: str, right: str | None) -> None:
-    answer = f"did you mean '{right}'" if right else "known: bernoulli, gaussian"
+    answer = f"did you mean '{right}'" if right else "known: .*bernoulli.*gaussian"
     with pytest.raises(ValueError, match=f"head '{wrong}' is not registered; {answer}"):
         heads.get(wrong)
 

@@ -256,7 +256,8 @@ class Recurrent(nn.Module):
         """What makes this layer again: `Recurrent(**layer.arguments())`."""
         words = "cell input_size hidden_size num_layers bias batch_first dropout bidirectional recurrent_dropout"
         words += " weight_dropout residual learn_initial_state initializer"
-        return {w: getattr(self, w) for w in words.split()} | {"zoneout": self.zoneout[:2]} | self.options
+        zoneout = self.zoneout[0] if len(set(self.zoneout)) == 1 else list(self.zoneout)
+        return {w: getattr(self, w) for w in words.split()} | {"zoneout": zoneout} | self.options
 
     def extra_repr(self) -> str:
         plain = {"num_layers": 1, "bias": True, "batch_first": True, "dropout": 0.0, "bidirectional": False}

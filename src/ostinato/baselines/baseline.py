@@ -1,0 +1,137 @@
+"""What a classical baseline is: a forecast of one series from its own past."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array = NDArray[np.float64]
+
+_REGISTRY: dict[str, type[Baseline]] = {}
+
+
+def names() -> list[str]:
+    """The registered baselines, as metrics.json names them.
+
+    >>> {"naive", "seasonal_naive", "drift"} <= set(names())
+    True
+    """
+    return sorted(_REGISTRY)
+
+
+def get(name: str) -> type[Baseline]:
+    """The baseline of that name.
+
+    Raises:
+        ValueError: no such baseline; the nearest name is given.
+
+    >>> get("drif")
+    Traceback (most recent call last):
+        ...
+    ValueError: baseline 'drif' is not registered; did you mean 'drift'?
+    """
+    if name not in _REGISTRY:
+        near = difflib.get_close_matches(str(name).lower(), _REGISTRY, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
+        raise ValueError(f"baseline {name!r} is not registered; {hint}")
+    return _REGISTRY[name]
+
+
+class Baseline:
+    """A forecast of one series from its own past: `fit(history)`, then `predict(horizon)`.
+
+    A subclass writes `forecast` for one column and is registered under `name` when it is made.
+    NaN in the history is a step that was not observed; a table is forecast column by column.
+
+    Attributes:
+        notes: what was done to the data or the method, each a sentence for the report.
+
+    >>> class Zero(Baseline):
+    ...     '''ŷ = 0.'''
+    ...
+    ...     name = "doc-zero"
+    ...
+    ...     def forecast(self, x, horizon):
+    ...         return np.zeros(horizon)
+    >>> get("doc-zero")().fit([[1.0, 2.0], [3.0, 4.0]]).predict(3).shape
+    (3, 2)
+    """
+
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.name:
+            return
+        there = _REGISTRY.get(cls.name)
+        if there is not None and there.__qualname__ != cls.__qualname__:
+            owner = f"{there.__module__}.{there.__qualname__}"
+            raise ValueError(f"baseline {cls.name!r} is registered already, by {owner}: give this one another name")
+        _REGISTRY[cls.name] = cls
+
+    def __init__(self) -> None:
+        self.notes: tuple[str, ...] = ()
+        self.season = 1
+        self._history: Array | None = None
+
+    def fit(self, history: ArrayLike, season: int = 1) -> Self:
+        """Keep what the forecast needs.
+
+        Args:
+            history: (time,) or (time, features), oldest first.
+            season: steps in one season; 1 where there is none.
+
+        Raises:
+            ValueError: history has another shape, a column without a single observed value, or an
+                infinite one; or season is not a whole number of at least 1.
+        """
+        x = np.array(history, dtype=np.float64)
+        if x.ndim not in (1, 2):
+            raise ValueError(f"{self.name}: history must be (time,) or (time, features), found shape {x.shape}")
+        if not isinstance(season, int | np.integer) or season < 1:
+            raise ValueError(f"{self.name}: season must be a whole number of at least 1, found {season!r}")
+        if np.isinf(x).any():
+            raise ValueError(f"{self.name}: history is infinite at step {int(np.argwhere(np.isinf(x))[0][0])}")
+        if np.isnan(x).all(axis=0).any():
+            raise ValueError(f"{self.name}: history of shape {x.shape} has a column without any observed value")
+        self._history, self.season = x, int(season)
+        self.notes = self.remarks(len(x))
+        return self
+
+    def predict(self, horizon: int) -> Array:
+        """The next `horizon` steps, (horizon,) or (horizon, features) as the history was.
+
+        Raises:
+            RuntimeError: before fit.
+            ValueError: horizon is below 0.
+        """
+        if self._history is None:
+            raise RuntimeError(f"{self.name}: call fit(history) before predict")
+        if horizon < 0:
+            raise ValueError(f"{self.name}: horizon must be at least 0, found {horizon}")
+        if self._history.ndim == 1:
+            return self.forecast(self._history, horizon)
+        return np.stack([self.forecast(column, horizon) for column in self._history.T], axis=1)
+
+    def forecast(self, x: Array, horizon: int) -> Array:
+        """One column: x (time,), NaN where nothing was observed, but not everywhere -> (horizon,)."""
+        raise TypeError(f"{type(self).__name__} has no forecast(x, horizon)")
+
+    def remarks(self, time: int) -> tuple[str, ...]:
+        """What the report should say after a fit on `time` steps."""
+        return ()
+
+
+def last(x: Array) -> float:
+    """The last observed value.
+
+    >>> last(np.array([1.0, 2.0, np.nan]))
+    2.0
+    """
+    return float(x[~np.isnan(x)][-1])

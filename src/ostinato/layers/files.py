@@ -1,0 +1,70 @@
+"""A recurrent layer to a model file and back; shapes are checked before any memory is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ostinato.format import FormatError
+from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
+
+LAYERS: dict[str, type[Recurrent]] = {kind.__name__: kind for kind in (Recurrent, RNN, LSTM, GRU)}
+Tensors = dict[str, NDArray[Any]]
+
+
+def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
+    """Manifest and tensors of a layer."""
+    kind = type(layer).__name__
+    if LAYERS.get(kind) is not type(layer):
+        raise TypeError(f"{kind} is not a layer that a file can name: save one of {', '.join(LAYERS)}")
+    state = layer.state_dict()
+    if any(".parametrizations." in f".{name}" for name in state):
+        raise TypeError("a parametrised layer (weight norm): remove the parametrizations first, which folds them in")
+    manifest = {"kind": "layer", "class": kind, "arguments": layer.arguments()}
+    return manifest, {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+
+
+def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Recurrent:
+    """The layer, in evaluation mode, as every model is that comes from a file.
+
+    Raises:
+        FormatError: the arguments make no layer, or its tensors are not those of the file.
+    """
+    layer = _declared(path, manifest, len(tensors))
+    wanted = {name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if wanted != found:
+        name = sorted(wanted.items() ^ found.items())[0][0]
+        raise FormatError(f"{path}: tensor {name!r} is {found.get(name)}, the layer's is {wanted.get(name)}")
+    types = {tensor.dtype for tensor in tensors.values()}
+    if any(t.kind != "f" for t in types) or len(types) != 1:
+        raise FormatError(f"{path}: the layer's tensors must be of one floating type, found {sorted(map(str, types))}")
+    layer.load_state_dict({n: torch.from_numpy(np.array(t)) for n, t in tensors.items()}, assign=True)
+    for parameter in layer.parameters():
+        parameter.requires_grad_(True)
+    return layer.eval()
+
+
+def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Recurrent:
+    """The layer that the manifest declares, without memory (on the meta device)."""
+    kind, arguments = manifest.get("class"), manifest.get("arguments")
+    if kind not in LAYERS or not isinstance(arguments, dict):
+        raise FormatError(f"{path}: class {kind!r} is none of {', '.join(LAYERS)}")
+    if not isinstance(arguments.get("num_layers"), int) or arguments["num_layers"] > tensors:
+        raise FormatError(f"{path}: {arguments.get('num_layers')!r} layers are declared, {tensors} tensors are there")
+    own = {word: value for word, value in arguments.items() if word != "cell" or kind == "Recurrent"}
+    try:
+        layer = _on_meta(LAYERS[kind], own)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise FormatError(f"{path}: the arguments make no {kind}: {error}") from None
+    if layer.cell != arguments.get("cell"):
+        raise FormatError(f"{path}: class {kind} has the cell {layer.cell!r}, the file says {arguments.get('cell')!r}")
+    return layer
+
+
+def _on_meta(kind: type[Recurrent], arguments: dict[str, Any]) -> Recurrent:
+    with torch.device("meta"):
+        return kind(**arguments)

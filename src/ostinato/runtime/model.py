@@ -1,0 +1,227 @@
+"""A recurrent layer from a model file, run on numpy arrays by the kernels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato import _kernels, format
+from ostinato.format import FormatError
+from ostinato.runtime.stream import Stream
+
+Array = NDArray[Any]
+
+KINDS = {"rnn": 0, "lstm": 1, "gru": 2}
+ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
+# What each option must be for the kernels to serve it, where training has more than they do.
+PLAIN: dict[str, tuple[Any, ...]] = {
+    "proj_size": (0,),
+    "layer_norm": (False,),
+    "peephole": (False,),
+    "coupled_gates": (False,),
+    "reset_after": (True,),
+    "zoneout": (0.0,),
+}
+
+
+def load(path: str | os.PathLike[str], threads: int | None = None) -> Model:
+    """A model file, ready to predict and stream.
+
+    Args:
+        threads: at most so many; all cores where left out.
+
+    Raises:
+        FormatError: the file is damaged, is no recurrent layer, or has an option that needs torch.
+    """
+    manifest, tensors = format.read(path)
+    if manifest.get("kind") != "layer":
+        raise FormatError(
+            f"{path}: holds a {manifest.get('kind')!r}, and the runtime serves recurrent layers "
+            "(RNN, LSTM, GRU): load it with `ostinato.load`, which needs torch"
+        )
+    return Model(_arguments(path, manifest), tensors, str(path), threads or os.cpu_count() or 1)
+
+
+def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[str, Any]:
+    arguments = manifest.get("arguments")
+    if not isinstance(arguments, dict) or arguments.get("cell") not in KINDS:
+        raise FormatError(f"{path}: the cell is not one of {', '.join(KINDS)}: load it with `ostinato.load`")
+    for word, allowed in PLAIN.items():
+        if word in arguments and arguments[word] not in allowed:
+            raise FormatError(
+                f"{path}: {word}={arguments[word]!r} has no kernel yet: load it with `ostinato.load`, which needs torch"
+            )
+    for word in ("input_size", "hidden_size", "num_layers"):
+        if type(arguments.get(word)) is not int or arguments[word] < 1:
+            raise FormatError(f"{path}: {word} is {arguments.get(word)!r}, not a whole number of at least 1")
+    return arguments
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One layer and direction: W, R, the biases, and the state it begins from."""
+
+    W: Array
+    R: Array
+    b_ih: Array | None
+    b_hh: Array | None
+    start: Array  # (states, hidden)
+
+
+class Model:
+    """A stack of recurrent layers without torch; made by `load`.
+
+    Attributes:
+        input_size, hidden_size, num_layers, bidirectional: as the layer had them.
+    """
+
+    def __init__(self, arguments: dict[str, Any], tensors: dict[str, Array], path: str, threads: int) -> None:
+        self.input_size: int = arguments["input_size"]
+        self.hidden_size: int = arguments["hidden_size"]
+        self.num_layers: int = arguments["num_layers"]
+        self.bidirectional, self.bias = bool(arguments.get("bidirectional")), bool(arguments.get("bias", True))
+        self.residual, self.cell = bool(arguments.get("residual")), str(arguments["cell"])
+        self._learnt = bool(arguments.get("learn_initial_state"))
+        self._kind = KINDS[self.cell]
+        self._activation = ACTIVATIONS.get(arguments.get("nonlinearity", "tanh"), -1)
+        self._path, self._threads = path, threads
+        if self._activation < 0:
+            raise FormatError(f"{path}: nonlinearity {arguments.get('nonlinearity')!r} is unknown")
+        self._weights = self._read(dict(tensors))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64, as the file has it."""
+        return self._weights[0][0].W.dtype
+
+    def predict(self, x: Any, state: Any = None, *, lengths: Any = None) -> Array:
+        """The layer's output over whole sequences.
+
+        Args:
+            x: (batch, time, input_size), any real type and strides.
+            state: h, or (h, c), each (layers x directions, batch, hidden_size).
+            lengths: (batch,) integers; output is 0 past them.
+
+        Returns:
+            (batch, time, directions x hidden_size).
+
+        Raises:
+            ValueError: a shape does not fit.
+        """
+        return self.run(x, state, lengths=lengths)[0]
+
+    def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Array, tuple[Array, ...]]:
+        """As `predict`, with the state after the last step."""
+        x = np.ascontiguousarray(x, dtype=self.dtype)
+        if x.ndim != 3 or x.shape[2] != self.input_size:
+            raise ValueError(f"x must be (batch, time, {self.input_size}), found {x.shape}")
+        counts = self._lengths(lengths, x)
+        begin, ends = self._begin(state, x.shape[0]), []
+        for k, layer in enumerate(self._weights):
+            outputs = []
+            for d, w in enumerate(layer):
+                row = k * len(layer) + d
+                y, end = self._scan(w, x, [s[row] for s in begin], counts, d == 1)
+                outputs.append(y)
+                ends.append(end)
+            y = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
+            x = y + x if self.residual and k and y.shape == x.shape else y
+        return x, tuple(np.stack(each) for each in zip(*ends, strict=True))
+
+    def stream(self, batch: int = 1) -> Stream:
+        """`batch` streams that take one step at a time, side by side.
+
+        Raises:
+            ValueError: the layer reads backwards too, which no stream can.
+        """
+        if self.bidirectional:
+            raise ValueError("a bidirectional layer reads the end first: it cannot stream; use predict(x)")
+        kind = _kernels.StreamF64 if self.dtype == np.float64 else _kernels.StreamF32
+        engine = kind(batch, self.input_size, self.residual)
+        for (w,) in self._weights:
+            engine.add(self._kind, self._activation, w.W, w.R, w.b_ih, w.b_hh, w.start)
+        return Stream(engine, batch, self.num_layers, 2 if self.cell == "lstm" else 1)
+
+    # What is in the file -------------------------------------------------------------------------
+
+    def _read(self, tensors: dict[str, Array]) -> list[list[Weights]]:
+        """Every tensor that the arguments declare, checked; none may be left over."""
+        gates = {"rnn": 1, "lstm": 4, "gru": 3}[self.cell]
+        suffixes = ["", "_reverse"] if self.bidirectional else [""]
+        if self.num_layers * len(suffixes) > len(tensors):
+            raise FormatError(f"{self._path}: {self.num_layers} layers are declared, {len(tensors)} tensors are there")
+        H, rows, layers = self.hidden_size, self.num_layers * len(suffixes), []
+        names = ("h0", "c0")[: 2 if self.cell == "lstm" else 1]
+        starts = [self._take(tensors, n, (rows, H)) if self._learnt else None for n in names]
+        for k in range(self.num_layers):
+            layer, width = [], self.input_size if k == 0 else H * len(suffixes)
+            for d, suffix in enumerate(suffixes):
+                name = f"_l{k}{suffix}"
+                W = self._take(tensors, "weight_ih" + name, (gates * H, width))
+                R = self._take(tensors, "weight_hh" + name, (gates * H, H))
+                b = [self._take(tensors, w + name, (gates * H,)) if self.bias else None for w in ("bias_ih", "bias_hh")]
+                row = k * len(suffixes) + d
+                start = np.stack([np.zeros(H, W.dtype) if s is None else s[row] for s in starts])
+                layer.append(Weights(W, R, *b, start))
+            layers.append(layer)
+        if tensors:
+            raise FormatError(f"{self._path}: tensor {min(tensors)!r} is not the layer's")
+        if len({w.W.dtype for layer in layers for w in layer}) != 1:
+            raise FormatError(f"{self._path}: the weights differ in type")
+        return layers
+
+    def _take(self, tensors: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
+        if name not in tensors:
+            raise FormatError(f"{self._path}: tensor {name!r} is missing")
+        found = tensors.pop(name)
+        if found.shape != shape:
+            raise FormatError(f"{self._path}: tensor {name!r} has the shape {found.shape}, declared is {shape}")
+        if found.dtype not in (np.float32, np.float64):
+            raise FormatError(f"{self._path}: tensor {name!r} is {found.dtype}; the runtime has float32 and float64")
+        return np.ascontiguousarray(found)
+
+    # One layer, one direction ----------------------------------------------------------------------
+
+    def _scan(
+        self, w: Weights, x: Array, state: list[Array], lengths: Array | None, reverse: bool
+    ) -> tuple[Array, tuple[Array, ...]]:
+        y = np.empty((*x.shape[:2], self.hidden_size), x.dtype)
+        end = [np.empty_like(s) for s in state]
+        h, c = (*state, None)[:2]
+        end_h, end_c = (*end, None)[:2]
+        _kernels.forward(
+            self._kind, self._activation, x, w.W, w.R, w.b_ih, w.b_hh, h, c, lengths, None, None, None, None,
+            reverse, self._threads, y, end_h, end_c, None,
+        )  # fmt: skip
+        return y, tuple(end)
+
+    def _begin(self, state: Any, batch: int) -> list[Array]:
+        """Each tensor of the state (layers x directions, batch, hidden), as given or as learnt."""
+        rows = self.num_layers * (2 if self.bidirectional else 1)
+        if state is None:
+            start = np.stack([w.start for layer in self._weights for w in layer])  # (rows, states, hidden)
+            return [np.repeat(start[:, i, None], batch, 1) for i in range(start.shape[1])]
+        given = [np.ascontiguousarray(s, self.dtype) for s in (state if isinstance(state, (tuple, list)) else [state])]
+        wanted = (rows, batch, self.hidden_size)
+        if len(given) != (2 if self.cell == "lstm" else 1) or any(s.shape != wanted for s in given):
+            raise ValueError(f"the state's tensors must each be {wanted}, found {[s.shape for s in given]}")
+        return given
+
+    @staticmethod
+    def _lengths(lengths: Any, x: Array) -> Array | None:
+        if lengths is None:
+            return None
+        found = np.asarray(lengths)
+        if found.shape != (x.shape[0],) or found.dtype.kind not in "iu":
+            raise ValueError(f"lengths must be {x.shape[0]} integers, found {found.dtype} {found.shape}")
+        if found.size and (found.min() < 0 or found.max() > x.shape[1]):
+            raise ValueError(f"lengths must lie in 0..{x.shape[1]}, found {found.min()}..{found.max()}")
+        return np.ascontiguousarray(found, np.int64)
+
+    def __repr__(self) -> str:
+        return f"Model({Path(self._path).name}: {self.cell} {self.input_size} -> {self.hidden_size} x {self.num_layers})"
