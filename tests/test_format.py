@@ -122,6 +122,19 @@ def test_a_spec_survives(tmp_path: Path) -> None:
     assert Spec.from_json(format.read(tmp_path / "a.ost")[0]["spec"]) == spec
 
 
+def test_each_tensor_begins_where_its_type_may(tmp_path: Path) -> None:
+    """Tools that map the file into memory ask for this."""
+    content = {f"{k} {name}": np.zeros(k, dtype) for k, (name, dtype) in enumerate(DTYPES.items())}
+    for name in ("a", "ab", "abc", "abcd", "abcde"):  # headers of any length
+        format.write(tmp_path / "a.ost", content, {"kind": name})
+        raw = (tmp_path / "a.ost").read_bytes()
+        length = int.from_bytes(raw[:8], "little")
+        assert length % 8 == 0
+        for key, entry in json.loads(raw[8 : 8 + length]).items():
+            if key != "__metadata__":
+                assert entry["data_offsets"][0] % content[key].itemsize == 0
+
+
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
         format.write(tmp_path / name, {"w": OLD["w"], "v": np.zeros(3)}, LAYER)
@@ -256,6 +269,7 @@ def test_the_order_is_write_sync_rename_sync_the_folder(model: Path, monkeypatch
 
     def fsync(number: int) -> None:
         kind = os.fstat(number)
+        # What the system has at this moment: bytes still in Python's buffer would not be among them.
         order.append("sync folder" if stat.S_ISDIR(kind.st_mode) else f"sync {kind.st_size} bytes")
         sync(number)
 
@@ -266,7 +280,7 @@ def test_the_order_is_write_sync_rename_sync_the_folder(model: Path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
-    format.write(model, {"w": np.zeros(1000)}, LAYER)
+    format.write(model, {"w": np.zeros(10)}, LAYER)
     assert order == [f"sync {model.stat().st_size} bytes", "rename", "sync folder"]
 
 

@@ -226,6 +226,24 @@ def test_the_files_made_by_hand_fail_for_what_is_wrong_with_them_alone(tmp_path:
     assert tensors["w"].tobytes() == DATA
 
 
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is asked for once: what comes after must be there all the same."""
+    path = tmp_path / "x.ost"
+    long = {"dtype": "U8", "shape": [100_000], "data_offsets": [0, 100_000]}  # more than a buffer holds
+    path.write_bytes(sealed(header({"w": long}), bytes(100_000)))
+    ask = os.fstat
+
+    def ask_and_shrink(number: int) -> os.stat_result:
+        found = ask(number)
+        if os.path.samestat(found, path.stat()):
+            os.truncate(path, found.st_size - 4)
+        return found
+
+    monkeypatch.setattr(os, "fstat", ask_and_shrink)
+    with pytest.raises(FormatError, match="became shorter while it was read"):
+        format.read(path)
+
+
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):

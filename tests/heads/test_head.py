@@ -90,6 +90,20 @@ def test_a_head_without_its_law_says_what_to_write() -> None:
         head.predict(raw)
 
 
+def test_nothing_masked_out_reaches_a_parameter_of_the_law() -> None:
+    class Scaled(Head):
+        def __init__(self) -> None:
+            super().__init__(4, 1)
+            self.log_scale = torch.nn.Parameter(torch.zeros(()))
+
+        def cost(self, raw: Tensor, target: Tensor) -> Tensor:
+            return ((target - raw) / self.log_scale.exp()).square() + self.log_scale
+
+    head, raw = Scaled(), torch.tensor([[1.0], [torch.nan]])
+    head.loss(raw, torch.tensor([[3.0], [torch.nan]]), torch.tensor([True, False]))[0].backward()
+    assert head.log_scale.grad == -7  # d/ds (4 e^-2s + s) at 0
+
+
 @pytest.mark.parametrize("name", ["gaussian", "student_t", "negative_binomial", "bernoulli"])
 def test_training_finds_the_law_that_made_the_data(name: str) -> None:
     torch.manual_seed(0)

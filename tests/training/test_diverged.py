@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from tests.training.small import Rows, error, net, squares, train
 
 from ostinato.training import Callback, TrainingDiverged, checkpoint, trees
-from tests.training.small import Rows, error, net, squares, train
 
 
 class Spoil(Callback):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tests.training.small import Chunks, Net, Rows, carried, error, net, same, squares, train, weights
 from torch import nn
 
 import ostinato as ost
 from ostinato.training import Callback, History, Settings, Trainer, fit, progress
-from tests.training.small import Chunks, Net, Rows, carried, error, net, same, squares, train, weights
 
 
 class Recorder(Callback):
@@ -64,7 +64,9 @@ def test_the_gradient_is_clipped_as_a_whole():
     after, history = train(
         model=net(dropout=0.0), batches=Rows(rows=6), optimizer="sgd", learning_rate=1.0, clip=0.01, epochs=1
     )
-    moved = torch.cat([(a - b).detach().flatten() for a, b in zip(after.parameters(), before.parameters(), strict=True)])
+    moved = torch.cat(
+        [(a - b).detach().flatten() for a, b in zip(after.parameters(), before.parameters(), strict=True)]
+    )
     assert history[0]["gradient_norm"] > 0.01
     assert float(moved.norm()) == pytest.approx(0.01, rel=1e-3)
 

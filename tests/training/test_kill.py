@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from tests.training import small
 
 RUN = {"epochs": 6, "checkpoint_every": 1, "patience": 5, "recurrent_norm_limit": 1.0}
@@ -114,8 +113,8 @@ def test_kills_at_random_moments_lose_nothing(children, whole, tmp_path):
 
 @pytest.mark.long
 def test_many_kills_at_random_moments_lose_nothing(children, whole, tmp_path):
-    """50 killed runs, each killed up to three times."""
+    """200 killed runs, each killed up to three times."""
     draw, killed, run = random.Random(21), 0, 0
-    while killed < 50:
+    while killed < 200:
         run += 1
         killed += _random_kills(Run(children, tmp_path / str(run)), whole, draw) > 0

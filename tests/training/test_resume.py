@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from tests.training.small import Chunks, Rows, carried, error, net, same, train, weights
 from torch import nn
 
 from ostinato import format
 from ostinato.training import Callback, CheckpointError, checkpoint
-from tests.training.small import Chunks, Rows, carried, error, net, same, train, weights
 
 
 class Interrupted(Exception):

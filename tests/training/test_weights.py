@@ -6,13 +6,13 @@ import copy
 
 import pytest
 import torch
+from tests.training.small import error, net, same, squares, train, weights
 from torch import nn
 from torch.nn.utils import parametrize
 
 import ostinato as ost
 from ostinato.training import Callback, Trainer
 from ostinato.training.weights import Weight
-from tests.training.small import error, net, same, squares, train, weights
 
 
 def _largest(model: nn.Module) -> float:
@@ -22,7 +22,9 @@ def _largest(model: nn.Module) -> float:
         hidden = getattr(module, "hidden_size", None)
         for name in [n for n in dir(module) if n.startswith("weight_hh_l")] if hidden else ():
             rows = getattr(module, name).detach().double().numpy()
-            norms += [torch.linalg.svdvals(torch.tensor(rows[g : g + hidden])).max() for g in range(0, len(rows), hidden)]
+            norms += [
+                torch.linalg.svdvals(torch.tensor(rows[g : g + hidden])).max() for g in range(0, len(rows), hidden)
+            ]
     return float(max(norms))
 
 

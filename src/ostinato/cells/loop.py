@@ -61,6 +61,8 @@ def _in_reading_order(
 ) -> tuple[Sequence, Tensor | None, tuple[Tensor | float, ...] | None]:
     """Input, resets and zoneout's masks as the loop meets them: padding cleaned, turned round where asked."""
     sequence, resets, zoneout = Sequence(x, stages.lengths).clean(), stages.resets, stages.zoneout
+    if resets is not None and stages.lengths is not None:
+        resets = resets & sequence.mask  # a mark past the end is nobody's
     if stages.reverse:
         sequence = sequence.reversed()
         resets = None if resets is None else resets_backwards(resets, stages.lengths)

@@ -42,7 +42,7 @@ class LSTMCell(GatedCell):
         if not 0 <= proj_size < max(hidden_size, 1):
             raise ValueError(f"proj_size must be in 0..hidden_size - 1 ({hidden_size - 1}), found {proj_size}")
         self.proj_size, self.layer_norm = proj_size, layer_norm
-        self.peephole, self.coupled_gates = peephole, coupled_gates
+        self.peepholes, self.coupled_gates = peephole, coupled_gates  # `peephole` is the parameter's name
         super().__init__(input_size, hidden_size, bias, own_weights=own_weights)
 
     def sizes(self) -> tuple[int, ...]:
@@ -52,7 +52,7 @@ class LSTMCell(GatedCell):
         shapes = super().shapes()
         if self.proj_size:
             shapes["weight_hr"] = (self.proj_size, self.hidden_size)
-        if self.peephole:
+        if self.peepholes:
             shapes["peephole"] = (3, self.hidden_size)
         return shapes
 
@@ -61,7 +61,7 @@ class LSTMCell(GatedCell):
         return {"norm_ih": 4 * H, "norm_hh": 4 * H, "norm_c": H} if self.layer_norm else {}
 
     def unfused(self) -> str | None:
-        asked = [word for word in ("proj_size", "layer_norm", "peephole", "coupled_gates") if getattr(self, word)]
+        asked = [word for word in ("proj_size", "layer_norm", "peepholes", "coupled_gates") if getattr(self, word)]
         return f"{', '.join(asked)}: no kernel yet" if asked else None
 
     def project(self, w: Weights, x: Tensor) -> Tensor:

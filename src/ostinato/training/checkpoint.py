@@ -6,7 +6,6 @@ The tensors are the file's tensors, under their paths in the tree; what holds th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,13 +59,14 @@ def rewrite(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
     """One line of JSON more, or, where it does not fit on the disk, none."""
-    with writing(path), path.open("ab") as file:
+    line = json.dumps(row, allow_nan=False).encode() + b"\n"
+    with writing(path), path.open("ab", buffering=0) as file:  # a buffer would be written again on closing
         size = file.tell()
         try:
-            file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-            file.flush()
+            while line:
+                line = line[file.write(line) :]
         except OSError:
-            os.truncate(path, size)
+            file.truncate(size)
             raise
 
 
@@ -77,9 +77,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise CheckpointError(
-            f"{path}: {why}; make room and go on with resume=True: what was there is whole"
-        ) from error
+        saved = "what was saved before is whole: set this right and go on with resume=True"
+        raise CheckpointError(f"{path}: {why}; {saved}") from error
 
 
 def pack(tree: Any) -> Arrays:

@@ -1,0 +1,186 @@
+"""The fused kernels against their slow twin, the reference loop: values and every gradient."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import ostinato as ost
+from ostinato.cells.loop import Stages, run_gated
+from ostinato.ops import fused, kernel
+from tests.contracts.conftest import as_tuple
+
+KINDS = ["rnn", "lstm", "gru"]
+SIZES = [(1, 1), (3, 5), (2, 15), (7, 16), (5, 17), (1, 40), (33, 65)]  # (input, hidden): odd and even vectors
+
+
+@pytest.fixture(autouse=True)
+def poisoned(monkeypatch):
+    """Every buffer that is handed to a kernel is full of NaN: what is not written shows."""
+    made = kernel._pooled
+    monkeypatch.setattr(kernel, "_pooled", lambda *a: made(*a).fill_(torch.nan))
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def arguments(kind, D, H, B, T, *, bias, dtype, lengths, resets, mask, reverse, activation="tanh"):
+    """A fused scan's inputs, every tensor random and distinct; R small enough that rounding does not grow."""
+    G, states = {"rnn": 1, "lstm": 4, "gru": 3}[kind], 2 if kind == "lstm" else 1
+    new = lambda *shape: ((torch.rand(*shape, dtype=dtype) - 0.5) * 2 * H**-0.5).requires_grad_()  # noqa: E731
+    begin, restart = [new(B, H) for _ in range(states)], [new(B, H) for _ in range(states)]
+    inputs = kernel.Inputs(
+        x=new(B, T, D), W=new(G * H, D), R=new(G * H, H),
+        b_ih=new(G * H) if bias else None, b_hh=new(G * H) if bias else None,
+        h=begin[0], c=begin[1] if states == 2 else None,
+        restart_h=restart[0] if resets else None, restart_c=restart[1] if resets and states == 2 else None,
+        mask=torch.bernoulli(torch.full((B, H), 0.6, dtype=dtype)) / 0.6 if mask else None,
+        lengths=torch.randint(0, T + 1, (B,)) if lengths else None,
+        resets=torch.rand(B, T) < 0.25 if resets else None,
+    )  # fmt: skip
+    return inputs, (kernel.KINDS[kind], kernel.ACTIVATIONS[activation], reverse)
+
+
+def compare(inputs, plan, tolerance):
+    wanted = [v for v in inputs[:9] if v is not None]
+    slow_y, slow_end = fused.run_reference(inputs, plan)
+    y, *end = fused._Fused.apply(plan, *inputs)
+    outputs = list(zip((y, *end), (slow_y, *slow_end), strict=True))
+    weights = [torch.randn_like(a) for a, _ in outputs]
+    fast = torch.autograd.grad([a for a, _ in outputs], wanted, weights, allow_unused=True, retain_graph=True)
+    again = torch.autograd.grad([a for a, _ in outputs], wanted, weights, allow_unused=True)
+    slow = torch.autograd.grad([b for _, b in outputs], wanted, weights, allow_unused=True)
+    for a, b in outputs:
+        assert (a - b).abs().amax().nan_to_num(9) <= tolerance if a.numel() else True
+    for a, twice, b in zip(fast, again, slow, strict=True):
+        b = torch.zeros_like(a) if b is None else b
+        assert torch.equal(a, twice)  # a graph that is kept can be walked again
+        if a.numel():
+            assert (a - b).abs().amax().nan_to_num(9) <= 10 * tolerance * max(1, b.abs().amax().item())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_equals_the_reference(kind, dtype, size):
+    torch.manual_seed(hash((kind, size)) % 1000)
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-13
+    for B, T in [(1, 7), (3, 4), (13, 5), (2, 70)]:
+        for flags in range(8):
+            on = dict(lengths=bool(flags & 1), resets=bool(flags & 2), mask=bool(flags & 4))
+            inputs, plan = arguments(kind, *size, B, T, bias=flags != 3, dtype=dtype, reverse=flags % 3 == 1, **on)
+            compare(inputs, plan, tolerance)
+
+
+@pytest.mark.parametrize("activation", kernel.ACTIVATIONS)
+def test_every_activation_of_the_rnn(activation):
+    torch.manual_seed(1)
+    inputs, plan = arguments("rnn", 3, 19, 4, 6, bias=True, dtype=torch.float64, lengths=True, resets=True, mask=True,
+                             reverse=False, activation=activation)  # fmt: skip
+    compare(inputs, plan, 1e-13)
+
+
+@pytest.mark.long
+def test_thousands_of_random_cases():
+    torch.manual_seed(2)
+    pick = lambda *choices: choices[int(torch.randint(len(choices), ()))]  # noqa: E731
+    for _ in range(3000):
+        inputs, plan = arguments(
+            pick(*KINDS), pick(1, 2, 3, 16, 31, 64), pick(1, 7, 15, 16, 17, 33, 63, 64, 65, 80, 100), pick(1, 2, 5, 9, 24),
+            pick(1, 2, 3, 11, 33, 140), bias=pick(True, False), dtype=torch.float64, lengths=pick(True, False),
+            resets=pick(True, False), mask=pick(True, False), reverse=pick(True, False),
+        )  # fmt: skip
+        compare(inputs, plan, 1e-12)
+
+
+@pytest.mark.parametrize("isa", ["plain", "avx2"])
+def test_other_instruction_sets(isa):
+    """The same tests of this file with the kernels of a lesser machine."""
+    if os.environ.get("OSTINATO_ISA"):
+        return  # the run that this test started
+    code = "from ostinato import _kernels; print(_kernels.instruction_set())"
+    probe = subprocess.run([sys.executable, "-c", code], env=os.environ | {"OSTINATO_ISA": isa}, capture_output=True, text=True)
+    if "no such kernels" in probe.stderr:
+        pytest.skip(f"this machine has no {isa}")
+    assert probe.stdout.strip() == isa
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", __file__, "-k", "reference or activation"],
+        env=os.environ | {"OSTINATO_ISA": isa}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-2000:]
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_threads_do_not_change_a_bit(kind):
+    layer = getattr(ost, kind)(24, 70, num_layers=2, bidirectional=True, dropout=0.3, recurrent_dropout=0.3)
+    x, lengths, found = torch.randn(37, 50, 24), torch.randint(0, 51, (37,)), []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 2, 5):
+        torch.set_num_threads(threads)
+        torch.manual_seed(7)
+        layer.zero_grad()
+        y, end = layer(x, lengths=lengths)
+        (y.square().sum() + sum(s.sum() for s in as_tuple(end))).backward()
+        found.append(torch.cat([y.flatten(), *[p.grad.flatten() for p in layer.parameters()]]).detach())
+    torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def test_many_python_threads_at_once():
+    from concurrent.futures import ThreadPoolExecutor
+
+    layer = ost.LSTM(9, 33).eval()
+    x = torch.randn(6, 20, 9)
+    with torch.no_grad():
+        expected = layer(x)[0]
+
+        def run(_):
+            with torch.no_grad():
+                return torch.equal(layer(x)[0], expected)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(run, range(400)))
+
+
+def test_weights_written_behind_torchs_back_are_seen():
+    layer, x = ost.GRU(3, 8), torch.randn(2, 4, 3)
+    before = layer(x)[0]
+    layer.weight_hh_l0.data.mul_(2)  # leaves the version counter as it was
+    assert not torch.equal(layer(x)[0], before)
+
+
+def test_any_memory_layout_of_x_and_of_the_gradient():
+    layer = ost.LSTM(6, 10)
+    x = torch.randn(5, 3, 12)
+    for view in (x.transpose(0, 1)[..., :6], x.transpose(0, 1)[..., ::2], x.flip(1).transpose(0, 1)[..., 6:]):
+        torch.testing.assert_close(layer(view)[0], layer(view.contiguous())[0], rtol=0, atol=0)
+    view = x.transpose(0, 1)[..., :6].requires_grad_()
+    layer(view)[0].sum().backward()  # hands in a gradient of stride 0
+    summed = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    layer(view.detach().contiguous())[0].backward(torch.ones(3, 5, 10))
+    for a, p in zip(summed, layer.parameters(), strict=True):
+        torch.testing.assert_close(a, p.grad)
+
+
+def test_reference_serves_what_has_no_kernel_and_says_so(caplog):
+    layer = ost.LSTM(3, 5, peephole=True)
+    with caplog.at_level("DEBUG", logger="ostinato.dispatch"):
+        layer(torch.randn(2, 4, 3))
+    assert "peephole" in caplog.text
+    caplog.clear()
+    with caplog.at_level("DEBUG", logger="ostinato.dispatch"):
+        ost.LSTM(3, 5)(torch.randn(2, 4, 3))
+    assert caplog.text == ""
+
+
+def test_stages_by_hand_equal_the_reference_loop():
+    cell = ost.LSTM(3, 5)._cell(0)
+    own = ost.LSTM(3, 5).double()
+    w, x = cell.collect(own, "_l0"), torch.randn(2, 4, 3, dtype=torch.float64)
+    start = (x.new_zeros(2, 5), x.new_zeros(2, 5))
+    y, _ = run_gated(cell, w, x, start, Stages(reverse=True))
+    torch.testing.assert_close(fused.eager(cell, w, x, start, Stages(reverse=True))[0], y, rtol=0, atol=1e-12)
