@@ -237,21 +237,34 @@ template <class T> void bind_stream(nb::module_& m, const char* name) {
 #define OST_PACK                                                                                                   \
   Call { kind, activation, x, W, R, b_ih, b_hh, begin_h, begin_c, lengths, resets, restart_h, restart_c, mask, reverse, threads }
 
+#define OST_ARGS                                                                                                    \
+  nb::arg("kind"), nb::arg("activation"), nb::arg("x").noconvert(), nb::arg("W").noconvert(),                       \
+      nb::arg("R").noconvert(), OST_OPTIONAL("b_ih"), OST_OPTIONAL("b_hh"), OST_OPTIONAL("begin_h"),                 \
+      OST_OPTIONAL("begin_c"), OST_OPTIONAL("lengths"), OST_OPTIONAL("resets"), OST_OPTIONAL("restart_h"),           \
+      OST_OPTIONAL("restart_c"), OST_OPTIONAL("mask"), nb::arg("reverse"), nb::arg("threads")
+#define OST_OPTIONAL(name) nb::arg(name).noconvert().none()
+
 NB_MODULE(_kernels, m) {
   m.doc() = "The fused kernels: plain pointers and sizes, no torch.";
   m.def("instruction_set", [] { return std::string(chosen().name); }, "The instruction set that was chosen.");
-  m.def("saved_slots", [](int kind) { return saved_slots(Kind(kind)); }, "Times hidden: what is kept of a step.");
-  m.def("pooled_f32", &pooled<float>, "An array (a, b, c) of float32 in memory that is used again.");
-  m.def("pooled_f64", &pooled<double>, "An array (a, b, c) of float64 in memory that is used again.");
+  m.def("saved_slots", [](int kind) { return saved_slots(Kind(kind)); }, nb::arg("kind"), "Times hidden: what is kept of a step.");
+  m.def("pooled_f32", &pooled<float>, nb::arg("a"), nb::arg("b"), nb::arg("c"),
+        "An array (a, b, c) of float32 in memory that is used again.");
+  m.def("pooled_f64", &pooled<double>, nb::arg("a"), nb::arg("b"), nb::arg("c"),
+        "An array (a, b, c) of float64 in memory that is used again.");
   bind_stream<float>(m, "StreamF32");
   bind_stream<double>(m, "StreamF64");
   m.def("forward", [](OST_CALL, Result y, MaybeResult end_h, MaybeResult end_c, MaybeResult saved) {
     is_double(x) ? forward<double>(OST_PACK, y, end_h, end_c, saved) : forward<float>(OST_PACK, y, end_h, end_c, saved);
-  }, "A whole sequence forward, into y, the end states and what the backward needs.");
+  }, OST_ARGS, nb::arg("y").noconvert(), OST_OPTIONAL("end_h"), OST_OPTIONAL("end_c"), OST_OPTIONAL("saved"),
+     "A whole sequence forward, into y, the end states and what the backward needs.");
   m.def("backward", [](OST_CALL, Array y, Maybe saved, Maybe dy, Maybe dend_h, Maybe dend_c, MaybeResult dx,
                        MaybeResult dW, MaybeResult dR, MaybeResult db_ih, MaybeResult db_hh, MaybeResult dbegin_h,
                        MaybeResult dbegin_c, MaybeResult drestart_h, MaybeResult drestart_c) {
     const Out out{y, saved, dy, dend_h, dend_c, dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c};
     is_double(x) ? backward<double>(OST_PACK, out) : backward<float>(OST_PACK, out);
-  }, "A whole sequence backward, into the gradients that are asked for.");
+  }, OST_ARGS, nb::arg("y").noconvert(), OST_OPTIONAL("saved"), OST_OPTIONAL("dy"), OST_OPTIONAL("dend_h"),
+     OST_OPTIONAL("dend_c"), OST_OPTIONAL("dx"), OST_OPTIONAL("dW"), OST_OPTIONAL("dR"), OST_OPTIONAL("db_ih"),
+     OST_OPTIONAL("db_hh"), OST_OPTIONAL("dbegin_h"), OST_OPTIONAL("dbegin_c"), OST_OPTIONAL("drestart_h"),
+     OST_OPTIONAL("drestart_c"), "A whole sequence backward, into the gradients that are asked for.");
 }

@@ -27,12 +27,12 @@ __all__ = [*sorted(_HOME), "__version__"]
 
 if TYPE_CHECKING:
     from ostinato.cells import Cell, GatedCell
-    from ostinato.layers import GRU, LSTM, RNN, Recurrent
     from ostinato.dispatch import scan
+    from ostinato.layers import GRU, LSTM, RNN, Recurrent
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
-    from ostinato.tasks.forecast import Forecaster
     from ostinato.tasks.files import load, save
+    from ostinato.tasks.forecast import Forecaster
 
 
 def __getattr__(name: str) -> Any:

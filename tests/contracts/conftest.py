@@ -4,12 +4,18 @@ import itertools
 
 import pytest
 import torch
-
-from ostinato import Recurrent, cells
 from tests.contracts import minimal_gated_unit  # noqa: F401  registers "mgu"
 
+from ostinato import Recurrent, cells
+
 OPTIONS = {
-    "rnn": [{}, {"nonlinearity": "relu"}, {"nonlinearity": "sigmoid"}, {"nonlinearity": "identity"}, {"layer_norm": True}],
+    "rnn": [
+        {},
+        {"nonlinearity": "relu"},
+        {"nonlinearity": "sigmoid"},
+        {"nonlinearity": "identity"},
+        {"layer_norm": True},
+    ],
     "lstm": [
         {},
         {"peephole": True},
@@ -21,7 +27,9 @@ OPTIONS = {
     "gru": [{}, {"reset_after": False}, {"layer_norm": True}],
 }
 # Whatever is registered has its row; a cell that nobody listed options for is tested plain.
-CASES = [(name, options) for name in cells.names() if not name.startswith("doc-") for options in OPTIONS.get(name, [{}])]
+CASES = [
+    (name, options) for name in cells.names() if not name.startswith("doc-") for options in OPTIONS.get(name, [{}])
+]
 
 
 def words(case):

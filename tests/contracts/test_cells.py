@@ -1,17 +1,18 @@
 """What every registered cell must keep, whoever wrote it (the list is in decisions/01 and 03)."""
 
+import itertools
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from tests.contracts.conftest import as_tuple, layer_of, state_of
 from torch.func import functional_call
 
 import ostinato as ost
 from ostinato import cells
 from ostinato.cells.loop import Stages, run_gated
-from tests.contracts.conftest import as_tuple, layer_of, state_of
 
 
 def test_gradients_equal_finite_differences(case):
@@ -111,7 +112,7 @@ def test_resets_equal_separate_sequences(case, bidirectional, learnt):
     found = {name: p.grad.clone() for name, p in layer.named_parameters()}
     layer.zero_grad()
     for b, cuts in enumerate([[0, 3, 4, 8], [0, 2, 5]]):
-        parts = torch.cat([layer(x[b : b + 1, i:j])[0] for i, j in zip(cuts, cuts[1:], strict=False)], 1)
+        parts = torch.cat([layer(x[b : b + 1, i:j])[0] for i, j in itertools.pairwise(cuts)], 1)
         torch.testing.assert_close(y[b : b + 1, : lengths[b]], parts, rtol=0, atol=1e-12)
         (parts * weight[b : b + 1, : lengths[b]]).sum().backward()
     for name, p in layer.named_parameters():
@@ -166,7 +167,7 @@ def test_saved_and_loaded_gives_the_same_numbers(case, tmp_path):
 
 
 def test_the_runtime_gives_the_same_or_says_why_not(case, tmp_path):
-    name, options = case
+    _name, options = case
     layer = layer_of(case, num_layers=2, dtype=torch.float32).eval()
     ost.save(layer, tmp_path / "layer.ost")
     import ostinato.runtime as runtime

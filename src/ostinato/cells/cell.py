@@ -122,7 +122,10 @@ class GatedCell(Cell):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Each parameter's shape, in torch's order."""
         rows = len(self.gates) * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, self.input_size), "weight_hh": (rows, self.sizes()[0])}
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, self.input_size),
+            "weight_hh": (rows, self.sizes()[0]),
+        }
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         return shapes

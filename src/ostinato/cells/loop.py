@@ -56,9 +56,7 @@ def run_cell(cell: Cell, x: Tensor, state: State, stages: Stages) -> tuple[Tenso
     return _loop(lambda t, old: cell.step(sequence.values[:, t], old), sequence, state, resets, stages)
 
 
-def _in_reading_order(
-    x: Tensor, stages: Stages
-) -> tuple[Sequence, Tensor | None, tuple[Tensor | float, ...] | None]:
+def _in_reading_order(x: Tensor, stages: Stages) -> tuple[Sequence, Tensor | None, tuple[Tensor | float, ...] | None]:
     """Input, resets and zoneout's masks as the loop meets them: padding cleaned, turned round where asked."""
     sequence, resets, zoneout = Sequence(x, stages.lengths).clean(), stages.resets, stages.zoneout
     if resets is not None and stages.lengths is not None:
@@ -72,9 +70,7 @@ def _in_reading_order(
     return sequence, resets, zoneout
 
 
-def _loop(
-    step: Step, sequence: Sequence, state: State, resets: Tensor | None, stages: Stages
-) -> tuple[Tensor, State]:
+def _loop(step: Step, sequence: Sequence, state: State, resets: Tensor | None, stages: Stages) -> tuple[Tensor, State]:
     alive = None if sequence.lengths is None else sequence.mask
     restart = stages.restart or tuple(torch.zeros_like(s) for s in state)
     outputs = []
@@ -91,9 +87,7 @@ def _loop(
 
 
 def _where(flags: Tensor, a: State, b: State) -> State:
-    return tuple(
-        torch.where(flags.reshape(-1, *[1] * (p.dim() - 1)), p, q) for p, q in zip(a, b, strict=True)
-    )
+    return tuple(torch.where(flags.reshape(-1, *[1] * (p.dim() - 1)), p, q) for p, q in zip(a, b, strict=True))
 
 
 def _keep(k: Tensor | float, t: int, old: Tensor, new: Tensor) -> Tensor:

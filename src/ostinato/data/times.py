@@ -166,7 +166,7 @@ def _written(text: str) -> Callable[[Times], list[str]]:
     return lambda times: [time.strftime(text) for time in times.astype("M8[us]").tolist()]
 
 
-def _as_iso(times: Times) -> list[str]:
+def as_iso(times: Times) -> list[str]:
     """Dates where all are midnight, else with the clock, and with fractions where there are any."""
     whole = times.astype("M8[us]").astype(np.int64)
     unit = next(unit for size, unit in ((DAY, "D"), (SECOND, "s"), (1, "us")) if not (whole % size).any())
@@ -259,8 +259,8 @@ def _of_format(text: str) -> Style:
 
 
 STYLES: tuple[Style, ...] = (
-    Style("ISO dates", _parse_iso, _as_iso),
-    Style("ISO dates with a time zone, taken as UTC", _parse_zoned, _as_iso),
+    Style("ISO dates", _parse_iso, as_iso),
+    Style("ISO dates with a time zone, taken as UTC", _parse_zoned, as_iso),
     Style("year-month", _by_pattern(_YEAR_MONTH, lambda m: f"{int(m[1]):04}-{int(m[2]):02}"), _short_months),
     Style("quarters", _by_pattern(_QUARTER, lambda m: f"{m[1]}-{int(m[2]) * 3 - 2:02}"), _quarters),
     Style("quarters", _by_pattern(_QUARTER_FIRST, lambda m: f"{m[2]}-{int(m[1]) * 3 - 2:02}"), _quarters),

@@ -15,16 +15,14 @@ from torch import Tensor
 from ostinato.cells.cell import GatedCell, State, Weights, get
 from ostinato.cells.loop import Stages, run_gated
 from ostinato.ops import kernel
-from ostinato.ops.kernel import ACTIVATIONS, KINDS, Inputs
-
-Plan = tuple[int, int, bool]  # kind, activation, reverse
+from ostinato.ops.kernel import ACTIVATIONS, KINDS, Inputs, Plan
 
 
 def eager(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """Run now, by the cheapest way that autograd can follow."""
     inputs, plan = _inputs(w, x, state, stages), _plan(cell, stages)
     if not torch.is_grad_enabled() or not any(v is not None and v.requires_grad for v in inputs[:9]):
-        y, end, _ = kernel.forward(inputs, *plan, keep=False)
+        y, end, _ = kernel.forward(inputs, plan, keep=False)
         return y, end
     y, *end = _Fused.apply(plan, *inputs)
     return y, tuple(end)
@@ -42,11 +40,11 @@ def _plan(cell: GatedCell, stages: Stages) -> Plan:
 
 
 def _inputs(w: Weights, x: Tensor, state: State, stages: Stages) -> Inputs:
-    h, c = (*state, None)[:2]
+    c = state[1] if len(state) > 1 else None
     restart_h, restart_c = (*(stages.restart or ()), None, None)[:2]
-    biases = w.get("bias_ih"), w.get("bias_hh")
     return Inputs(
-        x, w["weight_ih"], w["weight_hh"], *biases, h, c, restart_h, restart_c, stages.mask, stages.lengths, stages.resets
+        x, w["weight_ih"], w["weight_hh"], w.get("bias_ih"), w.get("bias_hh"), state[0], c, restart_h, restart_c,
+        stages.mask, stages.lengths, stages.resets,
     )  # fmt: skip
 
 
@@ -55,21 +53,21 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        inputs = Inputs(*tensors)  # type: ignore[arg-type]
-        y, end, saved = kernel.forward(inputs, *plan, keep=True)
+        inputs = Inputs(*tensors)  # type: ignore[arg-type]  # x, W, R and h are never None
+        y, end, saved = kernel.forward(inputs, plan, keep=True)
         ctx.plan, ctx.saved = plan, saved
         ctx.save_for_backward(y, *inputs)
         ctx.set_materialize_grads(False)
         return y, *end
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         y, *tensors = ctx.saved_tensors
         inputs, wanted = Inputs(*tensors), tuple(ctx.needs_input_grad[1:10])
         if torch.is_grad_enabled():
             found = by_reference(inputs, ctx.plan, gradients, wanted)
         else:
-            found = kernel.backward(inputs, *ctx.plan, y, ctx.saved, gradients, wanted)
+            found = kernel.backward(inputs, ctx.plan, y, ctx.saved, gradients, wanted)
         return None, *found, None, None, None
 
 
@@ -81,9 +79,11 @@ def by_reference(
         y, end = run_reference(inputs, plan)
         pairs = [(o, g) for o, g in zip((y, *end), gradients, strict=False) if g is not None and o.requires_grad]
         asked = [v for v, w in zip(inputs[:9], wanted, strict=True) if w and v is not None]
+        if not pairs:
+            return (None,) * 9
         outputs, weights = [o for o, _ in pairs], [g for _, g in pairs]
-        found = iter(torch.autograd.grad(outputs, asked, weights, create_graph=True, allow_unused=True)) if pairs else iter(())
-        return tuple(next(found, None) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True))
+        found = iter(torch.autograd.grad(outputs, asked, weights, create_graph=True, allow_unused=True))
+        return tuple(next(found) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True))
 
 
 def run_reference(inputs: Inputs, plan: Plan) -> tuple[Tensor, State]:
@@ -114,7 +114,7 @@ _BACK = (
 
 def _scan(*args: Any) -> tuple[Tensor, ...]:
     inputs, plan = Inputs(*args[:12]), args[12:15]
-    y, end, saved = kernel.forward(inputs, *plan, keep=True)
+    y, end, saved = kernel.forward(inputs, plan, keep=True)
     h, c = (*end, y.new_empty(0))[:2]
     return y, h, c, y.new_empty(0) if saved is None else saved
 
@@ -130,7 +130,7 @@ def _scan_fake(*args: Any) -> tuple[Tensor, ...]:
 
 def _back(*args: Any) -> list[Tensor]:
     inputs, plan, (y, saved, *gradients), wanted = Inputs(*args[:12]), args[12:15], args[15:20], args[20]
-    found = kernel.backward(inputs, *plan, y, saved if saved.numel() else None, tuple(gradients), tuple(wanted))
+    found = kernel.backward(inputs, plan, y, saved if saved.numel() else None, tuple(gradients), tuple(wanted))
     return [inputs.x.new_empty(0) if g is None else g for g in found]
 
 

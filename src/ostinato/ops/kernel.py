@@ -13,6 +13,9 @@ KINDS = {"rnn": 0, "lstm": 1, "gru": 2}
 ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
 
 
+Plan = tuple[int, int, bool]  # kind, activation, whether each sequence is read from its end
+
+
 class Inputs(NamedTuple):
     """All tensors that a fused scan reads; those that may be left out are None.
 
@@ -48,26 +51,22 @@ class Gradients(NamedTuple):
     restart_c: Tensor | None
 
 
-def forward(
-    inputs: Inputs, kind: int, activation: int, reverse: bool, keep: bool
-) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+def forward(inputs: Inputs, plan: Plan, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
     """Output (batch, time, hidden), end states, and what the backward needs where `keep` is set."""
     inputs = _dense(inputs)
     batch, time, hidden = *inputs.x.shape[:2], inputs.R.shape[1]
     y = inputs.x.new_empty(batch, time, hidden)
     end_h = inputs.x.new_empty(batch, hidden)
     end_c = None if inputs.c is None else inputs.x.new_empty(batch, hidden)
-    slots = _kernels.saved_slots(kind)
+    slots = _kernels.saved_slots(plan[0])
     saved = _pooled(inputs.x, batch, time, slots * hidden) if keep and slots else None
-    _kernels.forward(*_call(inputs, kind, activation, reverse), *map(_lend, (y, end_h, end_c, saved)))
+    _kernels.forward(*_call(inputs, plan), *map(_lend, (y, end_h, end_c, saved)))
     return y, (end_h,) if end_c is None else (end_h, end_c), saved
 
 
 def backward(
     inputs: Inputs,
-    kind: int,
-    activation: int,
-    reverse: bool,
+    plan: Plan,
     y: Tensor,
     saved: Tensor | None,
     gradients: tuple[Tensor | None, ...],
@@ -76,22 +75,27 @@ def backward(
     """The gradients of those of the first nine inputs that are `wanted`, from those of y, h and c."""
     inputs = _dense(inputs)
     dy, dh, dc = (g if g is None else g.contiguous() for g in (*gradients, None)[:3])
-    out = Gradients(*[torch.empty_like(v, memory_format=torch.contiguous_format) if w and v is not None else None
-                      for v, w in zip(inputs[:9], wanted, strict=True)])  # fmt: skip
-    if kind != KINDS["rnn"] and saved is None and y.numel():
+    out = Gradients(*(_room(v) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True)))
+    if plan[0] != KINDS["rnn"] and saved is None and y.numel():
         raise RuntimeError("the forward kept nothing for this backward")
-    _kernels.backward(*_call(inputs, kind, activation, reverse), *map(_lend, (y, saved, dy, dh, dc, *out)))
+    _kernels.backward(*_call(inputs, plan), *map(_lend, (y, saved, dy, dh, dc, *out)))
     return out
 
 
 def _dense(inputs: Inputs) -> Inputs:
     """x as it is where its last dimension is dense; all else contiguous."""
     x = inputs.x if inputs.x.stride(-1) == 1 or inputs.x.shape[-1] == 1 else inputs.x.contiguous()
-    return Inputs(x, *[None if v is None else v.contiguous() for v in inputs[1:]])
+    dense = {name: v.contiguous() for name, v in inputs._asdict().items() if name != "x" and v is not None}
+    return inputs._replace(x=x, **dense)
 
 
-def _call(inputs: Inputs, kind: int, activation: int, reverse: bool) -> tuple[Any, ...]:
+def _room(like: Tensor) -> Tensor:
+    return torch.empty_like(like, memory_format=torch.contiguous_format)
+
+
+def _call(inputs: Inputs, plan: Plan) -> tuple[Any, ...]:
     x, W, R, b_ih, b_hh, h, c, restart_h, restart_c, mask, lengths, resets = map(_lend, inputs)
+    kind, activation, reverse = plan
     return (
         kind, activation, x, W, R, b_ih, b_hh, h, c, lengths, resets, restart_h, restart_c, mask,
         reverse, torch.get_num_threads(),

@@ -164,10 +164,11 @@ class Model:
                 name = f"_l{k}{suffix}"
                 W = self._take(tensors, "weight_ih" + name, (gates * H, width))
                 R = self._take(tensors, "weight_hh" + name, (gates * H, H))
-                b = [self._take(tensors, w + name, (gates * H,)) if self.bias else None for w in ("bias_ih", "bias_hh")]
+                b_ih = self._take(tensors, "bias_ih" + name, (gates * H,)) if self.bias else None
+                b_hh = self._take(tensors, "bias_hh" + name, (gates * H,)) if self.bias else None
                 row = k * len(suffixes) + d
                 start = np.stack([np.zeros(H, W.dtype) if s is None else s[row] for s in starts])
-                layer.append(Weights(W, R, *b, start))
+                layer.append(Weights(W, R, b_ih, b_hh, start))
             layers.append(layer)
         if tensors:
             raise FormatError(f"{self._path}: tensor {min(tensors)!r} is not the layer's")
@@ -224,4 +225,6 @@ class Model:
         return np.ascontiguousarray(found, np.int64)
 
     def __repr__(self) -> str:
-        return f"Model({Path(self._path).name}: {self.cell} {self.input_size} -> {self.hidden_size} x {self.num_layers})"
+        return (
+            f"Model({Path(self._path).name}: {self.cell} {self.input_size} -> {self.hidden_size} x {self.num_layers})"
+        )

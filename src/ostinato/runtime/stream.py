@@ -26,9 +26,7 @@ class Stream:
     @property
     def state(self) -> tuple[Array, ...]:
         """h, or h and c, each (layers, batch, hidden_size): copies. May be set."""
-        return tuple(
-            np.stack([self._engine.state(k, i) for k in range(self._layers)]) for i in range(self._states)
-        )
+        return tuple(np.stack([self._engine.state(k, i) for k in range(self._layers)]) for i in range(self._states))
 
     @state.setter
     def state(self, value: Any) -> None:

@@ -31,7 +31,9 @@ def save(module: Any, path: str | os.PathLike[str]) -> None:
     elif hasattr(module, "to_file"):
         module.save(path)
     else:
-        raise TypeError(f"{type(module).__name__} is neither an ostinato layer nor a task: save its state_dict yourself")
+        raise TypeError(
+            f"{type(module).__name__} is neither an ostinato layer nor a task: save its state_dict yourself"
+        )
 
 
 def load(path: str | os.PathLike[str]) -> Any:
