@@ -23,7 +23,21 @@ _HOME = {
     "save": "tasks.files",
     "scan": "dispatch",
 }
-__all__ = [*sorted(_HOME), "__version__"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "Forecaster",
+    "GatedCell",
+    "Recurrent",
+    "Sequence",
+    "Spec",
+    "__version__",
+    "load",
+    "save",
+    "scan",
+]
 
 if TYPE_CHECKING:
     from ostinato.cells import Cell, GatedCell

@@ -84,7 +84,7 @@ def carried(model: nn.Module, batch: dict[str, Tensor], state: Any) -> tuple[Ten
 def error(model: nn.Module) -> float:
     """Validation: the mean squared error over the rows."""
     rows = Rows()
-    return float((model(rows.x)[0] - rows.y).square().mean())
+    return (model(rows.x)[0] - rows.y).square().mean().item()
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

@@ -105,16 +105,14 @@ def _random_kills(run: Run, whole, draw: random.Random) -> int:
 
 
 def test_kills_at_random_moments_lose_nothing(children, whole, tmp_path):
-    draw, kills, run = random.Random(20), 0, 0
+    draw, kills, runs = random.Random(20), 0, iter(range(50))
     while kills < 6:
-        run += 1
-        kills += _random_kills(Run(children, tmp_path / str(run)), whole, draw)
+        kills += _random_kills(Run(children, tmp_path / str(next(runs))), whole, draw)
 
 
 @pytest.mark.long
 def test_many_kills_at_random_moments_lose_nothing(children, whole, tmp_path):
     """200 killed runs, each killed up to three times."""
-    draw, killed, run = random.Random(21), 0, 0
+    draw, killed, runs = random.Random(21), 0, iter(range(1000))
     while killed < 200:
-        run += 1
-        killed += _random_kills(Run(children, tmp_path / str(run)), whole, draw) > 0
+        killed += _random_kills(Run(children, tmp_path / str(next(runs))), whole, draw) > 0

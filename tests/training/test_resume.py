@@ -14,8 +14,8 @@ from ostinato import format
 from ostinato.training import Callback, CheckpointError, checkpoint
 
 
-class Interrupted(Exception):
-    pass
+class Interrupted(BaseException):
+    """As Ctrl-C would be, after a step."""
 
 
 class InterruptAt(Callback):
@@ -39,6 +39,7 @@ def _interrupted(out, step, **changes):
 RUNS = {
     "plain": {},
     "no validation": {"validate": None},
+    "best epoch first": {"validate": lambda model: 1 / error(model), "checkpoint_every": 3},
     "mid-epoch": {"checkpoint_every": 1},
     "every three": {"checkpoint_every": 3},
     "adamw, cosine, warm-up": {"optimizer": "adamw", "schedule": "cosine", "warmup": 5, "weight_decay": 0.1},
@@ -118,7 +119,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
             raise AssertionError("a step of a finished run")
 
     finished, history = train(out=tmp_path, validate=error)
-    again, rows = train(model=net(seed=99), out=tmp_path, validate=error, resume=True, callbacks=[Never()])
+    _, rows = train(model=net(seed=99), out=tmp_path, validate=error, resume=True, callbacks=[Never()])
     assert same(weights(again), weights(finished))
     assert list(rows) == list(history)
 
@@ -145,7 +146,7 @@ def test_a_run_out_of_time_goes_on_inside_its_epoch_with_more(tmp_path, monkeypa
     monkeypatch.setattr("ostinato.training.loop.time.monotonic", lambda: clock.now)
     _, partial = train(out=tmp_path, validate=error, time_limit=55, callbacks=[clock])
     assert [(row["epoch"], row["step"], row["seconds"]) for row in partial] == [(1, 4, 40), (2, 6, 60)]
-    again, rows = train(model=net(seed=99), out=tmp_path, validate=error, time_limit=55, resume=True)
+    _, rows = train(model=net(seed=99), out=tmp_path, validate=error, time_limit=55, resume=True)
     assert _without_time(rows) == _without_time(partial)
     resumed, rows = train(out=tmp_path, validate=error, time_limit=1e9, resume=True)
     assert same(weights(resumed), weights(whole))
@@ -211,7 +212,7 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(damage, tmp_path):
     raw[len(raw) // 2] ^= 1
     damaged = {"flip": bytes(raw), "cut": bytes(raw[:-9]), "empty": b"", "foreign": b"\x80pickle" * 9}[damage]
     path.write_bytes(damaged)
-    with pytest.raises(CheckpointError, match="checkpoint.ost: .*start anew with resume=False"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.ost: .*start anew with resume=False"):
         train(out=tmp_path, resume=True)
     assert path.read_bytes() == damaged
 

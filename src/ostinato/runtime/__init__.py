@@ -10,6 +10,9 @@
 True
 """
 
+from importlib.util import find_spec
+from warnings import warn
+
 from ostinato.format import FormatError
 from ostinato.runtime.model import Model, load
 from ostinato.runtime.stream import Stream
