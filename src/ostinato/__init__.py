@@ -52,7 +52,12 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
-    return getattr(import_module(f"ostinato.{_HOME[name]}"), name)
+    try:
+        return getattr(import_module(f"ostinato.{_HOME[name]}"), name)
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("torch", f"ostinato.{_HOME[name]}"):
+            raise
+        raise ImportError(f"ostinato.{name} needs the whole of ostinato, and torch: pip install ostinato") from missing
 
 
 def __dir__() -> list[str]:

@@ -119,7 +119,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
             raise AssertionError("a step of a finished run")
 
     finished, history = train(out=tmp_path, validate=error)
-    _, rows = train(model=net(seed=99), out=tmp_path, validate=error, resume=True, callbacks=[Never()])
+    again, rows = train(model=net(seed=99), out=tmp_path, validate=error, resume=True, callbacks=[Never()])
     assert same(weights(again), weights(finished))
     assert list(rows) == list(history)
 

@@ -23,5 +23,6 @@ def sunspots() -> Path:
     folder = Path(found.origin).parent if found and found.origin else None
     path = folder / "datasets" / "sunspots" / "sunspots.csv" if folder else None
     if path is None or not path.exists():
-        raise DataError("sunspots", "statsmodels and its data are not installed", "pip install statsmodels, or give a file")
+        missing = "statsmodels and its data are not installed"
+        raise DataError("sunspots", missing, "pip install statsmodels, or give a file")
     return path

@@ -6,11 +6,13 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from ostinato.data.errors import DataError
 from ostinato.data.numbers import is_missing, is_number
-from ostinato.data.times import NAMES, Style, detect
+from ostinato.data.styles import Style
+from ostinato.data.times import NAMES, detect
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Column:
     def of(cls, name: str, cells: Sequence[str]) -> Column:
         """From a sample of text cells."""
         filled = [cell for cell in cells if not is_missing(cell)]
-        dates = detect(filled, plain=False) is not None
-        numeric = bool(filled) and 2 * sum(map(is_number, filled)) > len(filled) and not dates
+        numeric = 2 * sum(map(is_number, filled)) > len(filled)
+        dates = not numeric and detect(filled, plain=False) is not None
         return cls(name, numeric, dates, numeric and _counts_up(filled))
 
     @property
@@ -88,7 +90,7 @@ def _time(columns: Sequence[Column], target: str | None) -> int | None:
     others = [k for k in free if columns[k].numeric]
     if not dated and len(others) == len(named) == 1 and target is None:
         return None  # its only numbers are the target
-    return (dated or named or [None])[0]
+    return next(iter(dated or named), None)
 
 
 def _target(columns: Sequence[Column], numeric: list[int], source: str, when: int | None) -> int:
@@ -99,9 +101,11 @@ def _target(columns: Sequence[Column], numeric: list[int], source: str, when: in
         return numeric[0]
     if numeric:
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise DataError(source, f"{len(numeric)} columns of numbers ({shown})", "say which one to forecast with --target NAME")
+        todo = "say which one to forecast with --target NAME"
+        raise DataError(source, f"{len(numeric)} columns of numbers ({shown})", todo)
     found = ", ".join(repr(column.name) for column in columns[:12])
-    raise DataError(source, f"no column of numbers among {found}", "give a table with a header and a column to forecast")
+    todo = "give a table with a header and a column to forecast"
+    raise DataError(source, f"no column of numbers among {found}", todo)
 
 
 def _find(columns: Sequence[Column], source: str, flag: str, name: str) -> int:
@@ -131,7 +135,7 @@ def _counts_up(cells: Sequence[str]) -> bool:
     if not all(cell.strip().isdigit() for cell in cells):
         return False
     found = [int(cell) for cell in cells]
-    return all(after == before + 1 for before, after in zip(found, found[1:], strict=False))
+    return all(after == before + 1 for before, after in pairwise(found))
 
 
 def style_of(cells: Sequence[str]) -> Style | None:

@@ -17,7 +17,9 @@ class DataError(ValueError):
     sales.csv, row 7, column 'units': 'n/a?' is not a number: correct it
     """
 
-    def __init__(self, source: str, found: str, todo: str, *, row: int | None = None, column: str | None = None) -> None:
+    def __init__(
+        self, source: str, found: str, todo: str, *, row: int | None = None, column: str | None = None
+    ) -> None:
         self.source, self.found, self.todo, self.row, self.column = source, found, todo, row, column
         place = [source]
         if row is not None:

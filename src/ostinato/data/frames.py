@@ -12,8 +12,8 @@ from ostinato.data.columns import Column, choose, style_of
 from ostinato.data.errors import DataError, shown
 from ostinato.data.frequency import Times
 from ostinato.data.numbers import numbers
-from ostinato.data.points import SAMPLE, Points, counted
-from ostinato.data.times import as_iso, missing
+from ostinato.data.points import SAMPLE, Points
+from ostinato.data.times import missing
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def read_frame(data: Any, *, time: str | None = None, target: str | None = None)
     values = _values(table, roles.target)
     if roles.time is None:
         times: Times = np.arange(1, len(values) + 1)
-        return Points(table.source, "", table.names[roles.target], times, values, _rows(values), counted, roles.notes)
-    times, write = _times(table, roles.time)
+        return Points(table.source, "", table.names[roles.target], times, values, _rows(values), "step", roles.notes)
+    times, style = _times(table, roles.time)
     name = table.names[roles.target]
-    return Points(table.source, table.names[roles.time], name, times, values, _rows(values), write, roles.notes)
+    return Points(table.source, table.names[roles.time], name, times, values, _rows(values), style, roles.notes)
 
 
 def _rows(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -125,19 +125,19 @@ def _values(table: Table, place: int) -> NDArray[np.float64]:
     return values
 
 
-def _times(table: Table, place: int) -> tuple[Times, Any]:
+def _times(table: Table, place: int) -> tuple[Times, str]:
     column, name = table.columns[place], table.names[place]
     if column.dtype.kind == "M":
-        times, write = column.astype("M8[us]"), as_iso
+        times, key = column.astype("M8[us]"), "iso"
     else:
         cells = _cells(column) if column.dtype.kind not in "iuf" else [f"{value:.15g}" for value in column.tolist()]
         style = style_of(cells[:SAMPLE])
         if style is None:
             found = f"no times that are understood ({shown(cells[0])})"
             raise DataError(table.source, found, "make them datetime64", column=name)
-        times, write = style.parse(cells), style.write
+        times, key = style.parse(cells), style.key
     wrong = np.flatnonzero(missing(times))
     if len(wrong):
         found = f"found {shown(column[wrong[0]])}, which is no time"
         raise DataError(table.source, found, "correct it, or take the row out", row=int(wrong[0]), column=name)
-    return times, write
+    return times, key

@@ -172,7 +172,9 @@ def parse(text: str, times: Times) -> Frequency:
         if match and word.removesuffix(ending) in _WORDS:
             unit, every = _WORDS[word.removesuffix(ending)]
             return _laid(unit, every * int(match[1] or 1), times)
-    raise ValueError(f"unknown frequency {text!r}: use one of s, min, h, D, B, W, M, Q, Y, with a number before it (15min)")
+    raise ValueError(
+        f"unknown frequency {text!r}: use one of s, min, h, D, B, W, M, Q, Y, with a number before it (15min)"
+    )
 
 
 def _laid(unit: str, every: int, times: Times) -> Frequency:
@@ -221,7 +223,8 @@ def _even(numbers: Steps, unit: str) -> Frequency:
     every = common if not (gaps % common).any() else int(np.gcd.reduce(gaps))
     if gaps.sum() / every > 2 * len(gaps) + 10 and every != common:
         place = int(np.flatnonzero(gaps % common)[0]) + 1
-        raise IrregularError(place, f"{_distance(int(gaps[place - 1]), unit)} after the one before, most are {_distance(common, unit)}")
+        found = _distance(int(gaps[place - 1]), unit)
+        raise IrregularError(place, f"{found} after the one before, most are {_distance(common, unit)}")
     return Frequency(unit, every, int(numbers[0]) % every)
 
 

@@ -82,7 +82,9 @@ class TextFile:
 
     def refuse(self, found: str, todo: str, row: int, column: str | None = None) -> None:
         """A broken row: an error, or one more that is left out."""
-        error = DataError(self.name, found, f"{todo}, or leave such rows out with --on-bad skip", row=row, column=column)
+        error = DataError(
+            self.name, found, f"{todo}, or leave such rows out with --on-bad skip", row=row, column=column
+        )
         if not self.skip:
             raise error
         self.skipped += 1
@@ -136,12 +138,12 @@ class TextFile:
 
     def _open(self) -> IO[str]:
         binary = self._binary()
-        start = binary.peek(4)[:4]  # type: ignore[attr-defined]  # both kinds of file have it
+        start = binary.peek(4)[:4]
         encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
         errors = "strict" if encoding == "utf-16" else "surrogateescape"
         return io.TextIOWrapper(binary, encoding, errors, newline="")
 
-    def _binary(self) -> IO[bytes]:
+    def _binary(self) -> io.BufferedReader | gzip.GzipFile:
         try:
             if self.path.is_dir():
                 raise DataError(self.name, "is a folder", "give a file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +16,8 @@ from ostinato.data.errors import DataError, shown
 from ostinato.data.frequency import Times
 from ostinato.data.lines import Row, TextFile
 from ostinato.data.numbers import decimal_comma, is_missing, is_number, numbers
-from ostinato.data.times import Style, detect, missing
+from ostinato.data.styles import Style
+from ostinato.data.times import detect, missing, write
 
 SAMPLE = 1000  # rows from which columns are told
 CHUNK = 50_000  # rows parsed at once
@@ -33,7 +34,7 @@ class Points:
         times: datetime64[us] or, where steps are only counted, int64; (rows,).
         values: (rows,), NaN where missing.
         rows: the row each came from, as an editor counts them.
-        write: times -> cells, in the style in which they came.
+        style: how the times were written, a key of `times.STYLES`.
         notes: what was done, each a sentence without a stop.
     """
 
@@ -43,13 +44,12 @@ class Points:
     times: Times
     values: NDArray[np.float64]
     rows: NDArray[np.int64]
-    write: Callable[[Times], list[str]]
+    style: str
     notes: tuple[str, ...] = ()
 
-
-def counted(steps: Times) -> list[str]:
-    """How steps without dates are written."""
-    return [str(step) for step in steps.tolist()]
+    def label(self, place: int) -> str:
+        """One time, as it was written."""
+        return write(self.times[place : place + 1], self.style)[0]
 
 
 def read_csv(
@@ -93,32 +93,32 @@ class _Reader:
         values = np.concatenate([chunk[1] for chunk in chunks]) if chunks else np.empty(0)
         rows = np.concatenate([chunk[2] for chunk in chunks]) if chunks else np.empty(0, np.int64)
         if not len(values):
-            raise DataError(self.file.name, f"all {self.file.skipped} rows are broken", f"see {self.file.first_skipped}")
+            found = f"all {self.file.skipped} rows are broken"
+            raise DataError(self.file.name, found, f"correct them, first {self.file.first_skipped}")
         times = np.concatenate([chunk[0] for chunk in chunks]) if self.style else np.arange(1, len(values) + 1)
-        write = self.style.write if self.style else counted
+        style = self.style.key if self.style else "step"
         time = "" if self.roles.time is None else self.names[self.roles.time]
         notes = (*self.roles.notes, *self._notes(values))
-        return Points(self.file.name, time, self.names[self.roles.target], times, values, rows, write, notes)
+        return Points(self.file.name, time, self.names[self.roles.target], times, values, rows, style, notes)
 
     def _style(self, cells: Sequence[Sequence[str]]) -> Style | None:
         if self.roles.time is None:
             return None
-        style = style_of(cells[self.roles.time])
+        column = cells[self.roles.time]
+        style = style_of(column)
         if style is None:
-            first = next((cell for cell in cells[self.roles.time] if cell.strip()), "")
-            raise DataError(
-                self.file.name, f"no times that are understood ({shown(first)})", "write them as 2024-01-31 or 2024-01-31 15:00",
-                row=1, column=self.names[self.roles.time],
-            )  # fmt: skip
+            first = shown(next((cell for cell in column if cell.strip()), ""))
+            found, todo = f"no times that are understood ({first})", "write them as 2024-01-31 15:00"
+            raise DataError(self.file.name, found, todo, column=self.names[self.roles.time])
         return style
 
     def _refuse_several(self, cells: Sequence[Sequence[str]]) -> None:
         """One series at a time."""
         if REPEATED in self.names:
-            found = {cell for cell in cells[self.names.index(REPEATED)]}
-            if len(found) > 1:
-                todo = "one series is read at a time: write the rows of one into a file of its own"
-                raise DataError(self.file.name, f"several series ({', '.join(sorted(found)[:3])}, ...)", todo, column=REPEATED)
+            names = sorted(set(cells[self.names.index(REPEATED)]))
+            if len(names) > 1:
+                found, todo = f"several series ({', '.join(names[:3])}, ...)", "put one into a file of its own"
+                raise DataError(self.file.name, found, todo, column=REPEATED)
 
     def _chunks(self) -> Iterator[tuple[Times, NDArray[np.float64], NDArray[np.int64]]]:
         rows = islice(self.file.rows(), int(self.headed), None)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.data.errors import DataError
 from ostinato.data.frequency import Frequency, IrregularError, Times, infer, parse
-from ostinato.data.points import Points, counted
+from ostinato.data.points import Points
+from ostinato.data.times import write
 
 Array = NDArray[np.float64]
 MOST_STEPS = 50_000_000
@@ -25,7 +25,7 @@ class Series:
         start: the step of the first value, on the grid.
         frequency: the grid.
         name, time_name: of the columns.
-        write: times -> cells, as the file wrote them.
+        style: how the file wrote times, a key of `times.STYLES`.
         notes: what was done to the data, each a sentence without a stop.
 
     >>> series = Series.of([5.0, float("nan"), 7.0])
@@ -38,7 +38,7 @@ class Series:
     frequency: Frequency
     name: str = "y"
     time_name: str = ""
-    write: Callable[[Times], list[str]] = field(default=counted, compare=False)
+    style: str = "step"
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -95,11 +95,11 @@ class Series:
 
     def labels(self, ahead: int = 0) -> list[str]:
         """The same in words."""
-        return self.write(self.times(ahead))
+        return write(self.times(ahead), self.style)
 
     def label(self, step: int) -> str:
         """One step in words."""
-        return self.write(self.frequency.times(np.array([step])))[0]
+        return write(self.frequency.times(np.array([step])), self.style)[0]
 
 
 def regular(points: Points, freq: str | None = None, duplicates: str | None = None) -> Series:
@@ -125,7 +125,7 @@ def regular(points: Points, freq: str | None = None, duplicates: str | None = No
     notes += [*joined, *moved, *_gaps(points, len(values), grid)]
     time = f"{len(values)} steps, {grid.words}"
     return Series(
-        values, int(steps[0]), grid, points.name, points.time_name, points.write, (*points.notes, time, *notes)
+        values, int(steps[0]), grid, points.name, points.time_name, points.style, (*points.notes, time, *notes)
     )
 
 
@@ -152,8 +152,9 @@ def _joined(
         return points, []
     if duplicates is None:
         place = int(np.flatnonzero(keys[1:] == keys[:-1])[0]) + 1
-        when = points.write(points.times[place : place + 1])[0]
-        found = f"the time {when} {'falls into one step with' if freq else 'stands also in'} row {points.rows[place - 1]}"
+        when = points.label(place)
+        where = "falls into one step with" if freq else "stands also in"
+        found = f"the time {when} {where} row {points.rows[place - 1]}"
         todo = "take it out, or say --duplicates mean or --duplicates last"
         raise DataError(points.source, found, todo, row=int(points.rows[place]), column=points.time_name or None)
     ends = np.append(first[1:], len(keys))
@@ -184,7 +185,7 @@ def _grid(points: Points, freq: str | None) -> tuple[Frequency, list[str]]:
     try:
         return infer(points.times), []
     except IrregularError as error:
-        when = points.write(points.times[error.place : error.place + 1])[0]
+        when = points.label(error.place)
         todo = "say --freq (for example D, h, 15min), with --duplicates mean where several rows fall into one step"
         row, column = int(points.rows[error.place]), points.time_name or None
         raise DataError(points.source, f"{when} comes {error}", todo, row=row, column=column) from error
@@ -194,7 +195,7 @@ def _placed(points: Points, steps: NDArray[np.int64]) -> Array:
     length = int(steps[-1] - steps[0]) + 1
     if length > max(MOST_STEPS, 0) or length > 1000 * len(steps) + 100_000:
         place = int(np.diff(steps).argmax()) + 1
-        when = points.write(points.times[place : place + 1])[0]
+        when = points.label(place)
         found = f"{when} leaves a gap of {int(np.diff(steps).max()):,} steps before it"
         todo = "correct the time, or say a wider --freq"
         raise DataError(points.source, found, todo, row=int(points.rows[place]), column=points.time_name or None)
@@ -209,5 +210,5 @@ def _gaps(points: Points, length: int, grid: Frequency) -> list[str]:
         return []
     steps = grid.steps(points.times)
     place = int(np.flatnonzero(np.diff(steps) > 1)[0])
-    first = points.write(grid.times(steps[place : place + 1] + 1))[0]
+    first = write(grid.times(steps[place : place + 1] + 1), points.style)[0]
     return [f"filled {absent} missing steps by straight lines, first {first}; they are neither learnt from nor scored"]

@@ -10,7 +10,7 @@
 True
 """
 
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from warnings import warn
 
 from ostinato.format import FormatError
@@ -18,3 +18,19 @@ from ostinato.runtime.model import Model, load
 from ostinato.runtime.stream import Stream
 
 __all__ = ["FormatError", "Model", "Stream", "load"]
+
+
+def _installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+if _installed("ostinato-runtime") and _installed("ostinato"):
+    warn(
+        "ostinato and ostinato-runtime are both installed and share their files: "
+        "keep one (pip uninstall ostinato ostinato-runtime, then pip install ostinato)",
+        stacklevel=2,
+    )
