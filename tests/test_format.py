@@ -124,7 +124,7 @@ def test_a_spec_survives(tmp_path: Path) -> None:
 
 def test_each_tensor_begins_where_its_type_may(tmp_path: Path) -> None:
     """Tools that map the file into memory ask for this."""
-    content = {f"{k} {name}": np.zeros(k, dtype) for k, (name, dtype) in enumerate(DTYPES.items())}
+    content = {f"{9 - k} {name}": np.zeros(k + 1, dtype) for k, (name, dtype) in enumerate(DTYPES.items())}
     for name in ("a", "ab", "abc", "abcd", "abcde"):  # headers of any length
         format.write(tmp_path / "a.ost", content, {"kind": name})
         raw = (tmp_path / "a.ost").read_bytes()

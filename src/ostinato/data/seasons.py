@@ -18,8 +18,8 @@ STRONG = 0.1  # share of the detrended variance from which on a season is believ
 def trend(x: Array, period: int) -> Array:
     """The centred moving average over one season, NaN at the ends.
 
-    >>> trend(np.array([1.0, 2.0, 3.0, 2.0, 1.0]), 3).tolist()
-    [nan, 2.0, 2.3333333333333335, 2.0, nan]
+    >>> trend(np.array([1.0, 3.0, 5.0, 7.0, 6.0]), 4).tolist()
+    [nan, nan, 4.625, nan, nan]
     """
     half = period // 2
     if len(x) <= 2 * half:
@@ -53,7 +53,7 @@ def phase(steps: Steps, period: float) -> Steps:
 def profile(x: Array, steps: Steps, period: float) -> Array:
     """What each place of the season adds to the level: means by place, each harmonic shrunk by its noise.
 
-        s = mean over seasons of x - trend;    S = F s;    S[k] <- S[k] max(0, 1 - 2 N / |S[k]|²)
+        s = mean over seasons of x - trend;    S = F s;    S[k] <- S[k] max(0, |S[k]|² - 2 N) / |S[k]|²
 
     with N the power that noise alone would give a harmonic (Wiener's filter, its gain estimated): a
     season that is not there comes out as 0, a long one as smooth as the data allow.
@@ -77,8 +77,8 @@ def profile(x: Array, steps: Steps, period: float) -> Array:
     noise = float(error @ error) / max(len(error) - places, 1) / (len(error) / places)
     spectrum = np.fft.rfft(means)
     power = np.abs(spectrum) ** 2 / places
-    gain = np.clip(1 - NOISE * noise / np.maximum(power, np.finfo(float).tiny), 0, None)
-    return np.fft.irfft(spectrum * gain, places)
+    kept = np.maximum(power - NOISE * noise, 0) / np.where(power > 0, power, 1)
+    return np.fft.irfft(spectrum * kept, places)
 
 
 def strength(x: Array, steps: Steps, period: float) -> float:
@@ -105,14 +105,17 @@ def cycle(x: Array) -> int | None:
     if float(rest @ rest) <= 1e-12 * float(x @ x):
         return None
     spectrum = np.fft.rfft(rest, 2 * len(x))
-    likeness = np.fft.irfft(np.abs(spectrum) ** 2)[: most + 1]
-    likeness = likeness / likeness[0] * len(x) / (len(x) - np.arange(most + 1))
-    below = np.flatnonzero(likeness < 0)
+    lags = np.arange(2 * most + 1)
+    likeness = np.fft.irfft(np.abs(spectrum) ** 2)[: len(lags)]
+    likeness = likeness / likeness[0] * len(x) / (len(x) - lags)
+    below = np.flatnonzero(likeness[: most + 1] < 0)
     if not len(below):
         return None
-    lag = int(below[0] + likeness[below[0] :].argmax())
-    inside = below[0] < lag < most
-    return lag if inside and likeness[lag] > max(0.3, 2.6 / math.sqrt(len(x))) else None
+    peak = int(below[0] + likeness[below[0] : most + 1].argmax())
+    if not below[0] < peak < most or likeness[peak] < max(0.3, 2.6 / math.sqrt(len(x))):
+        return None
+    around = np.arange(math.ceil(0.8 * peak), min(most, math.floor(1.25 * peak)) + 1)
+    return int(around[(likeness[around] + likeness[2 * around]).argmax()])  # the second turn tells them apart
 
 
 def guess(x: Array, steps: Steps, calendar: list[float]) -> tuple[list[float], str]:

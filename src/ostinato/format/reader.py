@@ -124,7 +124,7 @@ def _metadata(header: dict[str, Any]) -> dict[str, str]:
 
 def _unsealed(raw: bytes, sha256: str) -> bytes:
     """The header as it was hashed: with zeros in the hash's place."""
-    if not re.fullmatch("[0-9a-f]{64}", sha256) or raw.count(SEAL + sha256.encode()) != 1:
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise ValueError(f"the hash is written as {short(sha256)}: needs 64 hexadecimal digits: {_AGAIN}")
     return raw.replace(SEAL + sha256.encode(), SEAL + UNSEALED)
 
