@@ -55,10 +55,16 @@ def plain(cell: type[nn.Module] = ost.GRU) -> Net:
     return net(cell=cell, dropout=0.0)
 
 
-# Every batch of `uneven` ends in one of a single row: the second process has none of it.
+def filled(model: nn.Module, batch: dict[str, Any], state: Any) -> Any:
+    """An objective that, as many do, wants at least one row."""
+    assert len(batch["x"])
+    return squares(model, batch, state)
+
+
+# The last batch of each epoch of `uneven` is a single row: the second process has none of it.
 COMPARED = {
     "even": lambda: {"model": plain(), "batches": Rows(rows=24)},
-    "uneven": lambda: {"model": plain(), "batches": Rows(rows=13, size=6), "validate": error},
+    "uneven": lambda: {"model": plain(), "batches": Rows(rows=13), "objective": filled, "validate": error},
     "unclipped sgd": lambda: {"model": plain(nn.LSTM), "optimizer": "sgd", "learning_rate": 0.1, "clip": None},
     "masked": lambda: {"model": plain(), "batches": Masked(), "objective": masked, "clip": 0.1},
     "carried": lambda: {"model": plain(), "batches": Chunks(), "objective": carried},
@@ -72,6 +78,18 @@ def compared(name: str) -> dict[str, np.ndarray]:
     model, history = train(**COMPARED[name]())
     found = {key: value.numpy() for key, value in model.state_dict().items() if key != "mean"}
     return found | {"loss": np.array([row["loss"] for row in history])}
+
+
+def draws() -> np.ndarray:
+    """What each process draws in its objective."""
+    found = []
+
+    def drawing(model: nn.Module, batch: dict[str, Any], state: Any) -> Any:
+        found.append(torch.rand(()).item())
+        return squares(model, batch, state)
+
+    train(model=plain(), objective=drawing, epochs=1)
+    return np.array(found)
 
 
 def main(folder: Path) -> None:
@@ -90,6 +108,7 @@ def main(folder: Path) -> None:
         keep(name, compared(name))
     keep("dropout", dropped())
     keep("again", dropped())
+    keep("draws", {"draws": draws()})
     torch.manual_seed(7)
     keep("buffer", {k: v.numpy() for k, v in train(model=WithBuffer())[0].state_dict().items()})
     for kind, words in {"rows": {}, "chunks": {"batches": Chunks(), "objective": carried}}.items():
