@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.training.small import Chunks, Net, Rows, carried, error, net, train
+from tests.training.small import Chunks, Net, Rows, carried, error, net, squares, train
 from torch import nn
 
 import ostinato as ost
