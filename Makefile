@@ -5,7 +5,7 @@ BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench wheel runtime clean
+.PHONY: help demo test check lint bench docs wheel runtime clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1 \t/p' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ lint: .venv/dev  ## ruff, mypy, and the floors of the house
 
 bench: .venv/dev  ## our layers beside torch.nn's, in turns in one process
 	$(BIN)/python benchmarks/layers.py
+
+docs: .venv/dev  ## build the documentation into build/docs/index.html
+	@$(PIP) install -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build -q
 
 wheel: .venv/dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .

@@ -39,10 +39,12 @@ template <class T, class Cell> struct UnitPanels {
   }
   // `n` rows of K numbers become lanes: to[k * step + lane] = from[lane * K + k].
   static void pack_lanes(const T* from, long K, int n, T* to, long step) {
-    for (long k0 = 0; k0 < K; k0 += 16) {
-      const long k1 = k0 + 16 < K ? k0 + 16 : K;
-      for (int lane = 0; lane < L; ++lane)
-        for (long k = k0; k < k1; ++k) to[k * step + lane] = lane < n ? from[lane * K + k] : T(0);
+    for (long k = 0; k < K; k += L) {
+      const int wide = int(K - k < L ? K - k : L);
+      Vec<T> square[L];
+      for (int lane = 0; lane < L; ++lane) square[lane] = lane < n ? load(from + lane * K + k, wide) : Vec<T>{};
+      transpose<T>(square);
+      for (int i = 0; i < wide; ++i) store(to + (k + i) * step, square[i]);
     }
   }
   // Both biases, summed where a slot is filled by both products, in the layout of a row of z.

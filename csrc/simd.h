@@ -61,7 +61,34 @@ template <class T> inline void store(T* p, Vec<T> v, int n) {
 #endif
 }
 
-template <class V> inline V smaller(V a, V b) { return a < b ? a : b; }  // a NaN in a gives b, in b gives b
+// Two vectors whose lanes are blocks of D: the blocks that stand crosswise change places.
+template <class T, int D> inline void exchange(Vec<T>& a, Vec<T>& b) {
+  typename Simd<T>::Int low, high;
+  for (int i = 0; i < LANES<T>; ++i) {
+    low[i] = i & D ? LANES<T> + i - D : i;
+    high[i] = i & D ? LANES<T> + i : i + D;
+  }
+#if defined(__clang__)
+  Vec<T> x, y;
+  for (int i = 0; i < LANES<T>; ++i) {
+    x[i] = i & D ? b[i - D] : a[i];
+    y[i] = i & D ? b[i] : a[i + D];
+  }
+#else
+  const Vec<T> x = __builtin_shuffle(a, b, low), y = __builtin_shuffle(a, b, high);
+#endif
+  a = x, b = y;
+}
+template <class T, int D> inline void exchange_all(Vec<T>* v) {
+  if constexpr (D < LANES<T>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES<T>; ++i)
+      if (!(i & D)) exchange<T, D>(v[i], v[i + D]);
+    exchange_all<T, 2 * D>(v);
+  }
+}
+// A square of as many vectors as a vector has lanes, turned over its diagonal (Eklundh 1972).
+template <class T> inline void transpose(Vec<T>* v) { exchange_all<T, 1>(v); }
 
 // exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. NaN stays NaN; out of range gives the
 // largest or smallest normal number, which is as good as infinity or 0 for the functions below.

@@ -11,7 +11,7 @@ from torch import Tensor
 from ostinato.cells.cell import Cell, GatedCell, State, Weights, get, names
 from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
-from ostinato.sequence import as_lengths
+from ostinato.sequence import as_lengths, as_tensor
 
 _log = logging.getLogger("ostinato.dispatch")
 
@@ -20,7 +20,8 @@ def run(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) ->
     """A gated cell with these weights over x (batch, time, input), by the fastest way that serves."""
     reason = unserved(cell, w, x, stages)
     if reason is not None:
-        _log.debug("%s: the reference loop runs: %s", cell.name, reason)
+        if not probes.compiling():  # a log has no place in a graph
+            _log.debug("%s: the reference loop runs: %s", cell.name, reason)
         return run_gated(cell, w, x, state, stages)
     if probes.compiling():
         return fused.opaque(cell, w, x, state, stages)
@@ -37,8 +38,8 @@ def unserved(cell: GatedCell, w: Weights, x: Tensor, stages: Stages) -> str | No
         return f"no kernel for the device {x.device.type}"
     if x.dtype not in (torch.float32, torch.float64):
         return f"no kernel for {x.dtype}"
-    if any(v.dtype != x.dtype for v in w.values()):
-        return "weights and input differ in type"
+    if any(v.dtype != x.dtype or v.device != x.device for v in w.values()):
+        return "weights and input differ in type or device"
     if not probes.compiling() and probes.transforming():
         return "a functorch transform or forward-mode AD is running"
     return None
@@ -60,33 +61,45 @@ def scan(
         The output (batch, time, size) and the state after the last step.
 
     Raises:
-        ValueError: lengths or resets do not fit x.
+        TypeError, ValueError: lengths, resets or the state do not fit x.
 
     >>> from ostinato.cells import get
     >>> output, (h, c) = scan(get("lstm")(3, 8), torch.randn(4, 6, 3), lengths=[6, 0, 2, 1])
     >>> output.shape, bool((output[1] == 0).all()), h.shape
     (torch.Size([4, 6, 8]), True, torch.Size([4, 8]))
     """
-    batch, time = x.shape[:2]
     start = cell.start(x)
-    stages = Stages(
-        lengths=None if lengths is None else as_lengths(lengths, batch, time),
-        resets=as_resets(resets, batch, time),
-        restart=None if resets is None else start,
-    )
-    state = start if state is None else state
+    stages = stages_of(x, lengths, resets)._replace(restart=None if resets is None else start)
+    state = start if state is None else _like(cell, start, state)
     if isinstance(cell, GatedCell):
         return run(cell, cell.collect(cell), x, state, stages)
     return run_cell(cell, x, state, stages)
 
 
-def as_resets(resets: Tensor | None, batch: int, time: int) -> Tensor | None:
-    """Marks as a bool tensor (batch, time), checked."""
-    if resets is None:
-        return None
-    if resets.shape != (batch, time):
-        raise ValueError(f"resets must have the shape (batch, time) = ({batch}, {time}), found {tuple(resets.shape)}")
-    return resets.bool()
+def _like(cell: Cell, start: State, state: State) -> State:
+    """The state, if it has the shapes that the cell itself starts with."""
+    wanted, found = [tuple(s.shape) for s in start], [tuple(s.shape) for s in state]
+    if isinstance(state, Tensor) or wanted != found:
+        raise ValueError(f"the state of {type(cell).__name__} must be a tuple of tensors {wanted}, found {found}")
+    return tuple(state)
+
+
+def stages_of(x: Tensor, lengths: Any, resets: Any) -> Stages:
+    """Lengths and resets as the loop takes them, checked against x (batch, time, ...)."""
+    (batch, time), known = x.shape[:2], probes.known()
+    return Stages(
+        lengths=None if lengths is None else as_lengths(lengths, batch, time, known=known),
+        resets=None if resets is None else _as_resets(resets, x),
+    )
+
+
+def _as_resets(resets: Any, x: Tensor) -> Tensor:
+    found, wanted = as_tensor("resets", resets), tuple(x.shape[:2])
+    if found.is_floating_point() or found.is_complex():
+        raise TypeError(f"resets must be bool, found {found.dtype}: pass resets.bool()")
+    if tuple(found.shape) != wanted:
+        raise ValueError(f"resets must have the shape (batch, time) = {wanted}, found {tuple(found.shape)}")
+    return found.to(x.device, torch.bool)
 
 
 def kernels() -> list[tuple[str, str]]:

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from reprlib import repr as short
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
-def as_lengths(lengths: Any, batch: int, time: int) -> Tensor:
+def as_tensor(name: str, given: Any) -> Tensor:
+    """What a person handed in for the argument `name`, as a tensor: lists, pandas columns, arrays of any strides.
+
+    Raises:
+        TypeError: no tensor can be made of it.
+    """
+    if isinstance(given, Tensor):
+        return given
+    try:
+        return torch.as_tensor(np.array(given) if hasattr(given, "__array__") else given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be a tensor, an array or a list of numbers, found {short(given)}") from error
+
+
+def as_lengths(lengths: Any, batch: int, time: int, *, known: bool = True) -> Tensor:
     """The lengths of a batch as int64 on the CPU, each checked to lie in 0..time.
 
     Args:
         lengths: integers of any type, a list, an array or a tensor on any device; (batch,).
+        known: False while a graph or a transform is made of them: their values cannot be asked for then.
 
     Raises:
         TypeError: lengths are not integers.
@@ -24,14 +41,15 @@ def as_lengths(lengths: Any, batch: int, time: int) -> Tensor:
     >>> as_lengths([3, 0], batch=2, time=5)
     tensor([3, 0])
     """
-    found = torch.as_tensor(lengths)
-    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+    found = as_tensor("lengths", lengths)
+    whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+    if not whole and found.numel():  # an empty list has no type
         raise TypeError(f"lengths must be integers, found {found.dtype}: pass lengths.long()")
-    if torch.compiler.is_compiling():  # values are unknown while a graph is made
-        return found.to(torch.int64)
-    found = found.to("cpu", torch.int64)
     if found.shape != (batch,):
         raise ValueError(f"lengths must have one entry a sequence, shape ({batch},); found {tuple(found.shape)}")
+    if not known:
+        return found.to(torch.int64)
+    found = found.to("cpu", torch.int64)
     if batch and (int(found.min()) < 0 or int(found.max()) > time):
         row = int(((found < 0) | (found > time)).nonzero()[0])
         raise ValueError(f"lengths[{row}] is {int(found[row])}, outside 0..{time} (the steps of the input)")
@@ -58,8 +76,15 @@ class Sequence:
 
     @classmethod
     def of(cls, rows: Iterable[Tensor]) -> Sequence:
-        """Ragged rows, each (time, ...), padded with zeros to the longest."""
+        """Ragged rows, each (time, ...), padded with zeros to the longest.
+
+        Raises:
+            ValueError: there are no rows, or they differ in more than their length.
+        """
         rows = list(rows)
+        if len({row.shape[1:] for row in rows}) != 1:
+            found = sorted({tuple(row.shape[1:]) for row in rows})
+            raise ValueError(f"rows must be at least one, (time, ...), alike but for time; found {found} after time")
         lengths = torch.tensor([len(row) for row in rows])
         return cls(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)
 

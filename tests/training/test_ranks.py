@@ -26,6 +26,7 @@ def two(tmp_path_factory):
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
     }
     done = subprocess.run(
         [*torchrun, ranks_child.__file__, str(folder)],

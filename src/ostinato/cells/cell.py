@@ -38,6 +38,12 @@ def get(name: str) -> type[GatedCell]:
     return _REGISTRY[name]
 
 
+def check_size(word: str, size: Any) -> None:
+    """Refuse what is no size; a graph with free dimensions has symbols for them."""
+    if isinstance(size, bool) or not isinstance(size, (int, torch.SymInt)) or size < 1:
+        raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
+
+
 class Cell(nn.Module):
     """Anything that takes one step of a sequence: `step(x, state) -> (output, state)`.
 
@@ -103,9 +109,8 @@ class GatedCell(Cell):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, own_weights: bool = True) -> None:
         super().__init__()
-        for word, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
+        check_size("input_size", input_size)
+        check_size("hidden_size", hidden_size)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bool(bias)
         if own_weights:
             self.declare(self)

@@ -81,6 +81,20 @@ class Frequency:
     phase: int = 0
     offset: int = 0
 
+    @classmethod
+    def checked(cls, unit: str, every: int, phase: int, offset: int) -> Frequency:
+        """One that came from a file.
+
+        Raises:
+            ValueError: there is no such grid.
+        """
+        numbers = (every, phase, offset)
+        if unit not in ("fixed", "month", "business", "count") or any(type(n) is not int for n in numbers):
+            raise ValueError(f"no grid of time: {unit!r}, {numbers}")
+        if not (0 < every < 2**62 and 0 <= phase < every and 0 <= offset < 2**62):
+            raise ValueError(f"no grid of time: {unit!r}, {numbers}")
+        return cls(unit, every, phase, offset)
+
     @property
     def words(self) -> str:
         """In words: monthly, every 15 minutes, ..."""

@@ -57,6 +57,7 @@ class Outlook:
         weights: (6,) of the ways to continue a level.
         step: mean absolute change of d from one step to the next.
         center, width: mean and standard deviation of d.
+        length: values that it was fitted to.
 
     >>> series = Series.of(10 + np.tile([0.0, 3.0, 0.0, -3.0], 10))
     >>> Outlook.of(series, horizon=4, periods=[4.0]).forecast(series).round(3).tolist()
@@ -71,6 +72,7 @@ class Outlook:
     step: float
     center: float
     width: float
+    length: int
 
     @classmethod
     def of(cls, series: Series, horizon: int, periods: list[float], log: bool | None = None) -> Outlook:
@@ -93,7 +95,7 @@ class Outlook:
         floor = 1e-6 * float(np.abs(z).mean()) + 1e-12
         plain = cls(
             horizon, log, tuple(sorted(periods)), tuple(profiles), PRIOR, max(move, floor), float(z.mean()),
-            max(float(z.std()), floor),
+            max(float(z.std()), floor), len(series),
         )  # fmt: skip
         return plain._weighed(z, series.observed)
 

@@ -23,6 +23,8 @@ def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
     state = layer.state_dict()
     if any(".parametrizations." in f".{name}" for name in state):
         raise TypeError("a parametrised layer (weight norm): remove the parametrizations first, which folds them in")
+    if any(tensor.dtype == torch.bfloat16 for tensor in state.values()):
+        raise TypeError("a bfloat16 layer: numpy has no such type: save layer.float()")
     manifest = {"kind": "layer", "class": kind, "arguments": layer.arguments()}
     return manifest, {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
 

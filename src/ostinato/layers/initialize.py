@@ -22,7 +22,7 @@ def uniform(cell: GatedCell, w: Weights) -> None:
 
 def orthogonal(cell: GatedCell, w: Weights) -> None:
     """R orthogonal (Saxe 2014), W Glorot, gate by gate; biases 0, the forget gate's 1."""
-    _blocks(cell, w["weight_hh"], nn.init.orthogonal_)
+    _blocks(cell, w["weight_hh"], _orthogonal)
     _blocks(cell, w["weight_ih"], nn.init.xavier_uniform_)
     _plain_rest(cell, w)
 
@@ -46,12 +46,18 @@ def _blocks(cell: GatedCell, tensor: Tensor, fill: Callable[[Tensor], Tensor]) -
         fill(block)
 
 
+def _orthogonal(tensor: Tensor) -> Tensor:
+    """As torch's, and for half precision too, which has no QR."""
+    wide = torch.empty_like(tensor, dtype=torch.promote_types(tensor.dtype, torch.float32))
+    return tensor.copy_(nn.init.orthogonal_(wide))
+
+
 def _plain_rest(cell: GatedCell, w: Weights) -> None:
     for name in ("bias_ih", "bias_hh", "peephole"):
         if name in w:
             nn.init.zeros_(w[name])
     if "weight_hr" in w:
-        nn.init.orthogonal_(w["weight_hr"])
+        _orthogonal(w["weight_hr"])
     if "f" in cell.gates and "bias_ih" in w:
         with torch.no_grad():
             w["bias_ih"].view(len(cell.gates), -1)[cell.gates.index("f")].fill_(1)

@@ -11,11 +11,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ostinato import cells
 from ostinato.cells import GatedCell, State
+from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import as_resets, run
+from ostinato.dispatch import run, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
-from ostinato.sequence import Sequence, as_lengths
+from ostinato.sequence import Sequence, as_tensor
 
 
 class Recurrent(nn.Module):
@@ -72,7 +73,8 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         kind = cells.get(cell)
-        _check_sizes(input_size, hidden_size, num_layers)
+        for word, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            check_size(word, size)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
         self.dropout = _probability("dropout", dropout)
@@ -93,8 +95,8 @@ class Recurrent(nn.Module):
         if learn_initial_state:
             for name, size in zip(first.state_names, first.sizes(), strict=True):
                 self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
+        self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
-        self.to(device=device, dtype=dtype)
 
     @property
     def num_directions(self) -> int:
@@ -114,44 +116,63 @@ class Recurrent(nn.Module):
 
     def forward(
         self,
-        x: Tensor | PackedSequence,
+        input: Tensor | PackedSequence,
         hx: Tensor | State | None = None,
         *,
         lengths: Any = None,
-        resets: Tensor | None = None,
+        resets: Any = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
         """Run the stack over x; see the class for shapes.
 
         Args:
+            input: x, under the name that torch.nn gives it.
             hx: the state to begin from, as returned by an earlier call.
             lengths: (batch,) integers, 0 allowed, any order, any device: output is 0 past them, the state
                 is that after each sequence's own last step. What lies in the padding never matters.
             resets: (batch, time) bool: a new segment begins there, from the learnt initial state or zeros.
+                For unbatched input lengths is a number, resets (time,).
+
+        Raises:
+            TypeError, ValueError: an argument does not fit; it is named.
         """
-        if isinstance(x, PackedSequence):
-            if lengths is not None:
-                raise ValueError("lengths: a packed sequence has its own; leave them out")
-            sequence = Sequence.unpack(x)
-            y, state = self._batched(sequence.values, hx, sequence.lengths, resets)
-            return Sequence(y, sequence.lengths).pack(x), self._public(state)
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx, lengths, resets)
+        if not isinstance(input, Tensor):
+            raise TypeError(f"input must be a tensor or a PackedSequence, found {type(input).__name__}")
+        x = input
         if x.dim() == 2:
-            y, state = self._batched(x[None], self._with_batch(hx), lengths, resets)
-            return y[0], self._public(tuple(s[:, 0] for s in state))
+            return self._unbatched(x, hx, lengths, resets)
         if x.dim() != 3:
             raise ValueError(f"x must be (batch, time, features) or unbatched (time, features); found {tuple(x.shape)}")
         y, state = self._batched(x if self.batch_first else x.transpose(0, 1), hx, lengths, resets)
         return (y if self.batch_first else y.transpose(0, 1)), self._public(state)
 
+    def _packed(
+        self, packed: PackedSequence, hx: Tensor | State | None, lengths: Any, resets: Any
+    ) -> tuple[PackedSequence, Tensor | State]:
+        if lengths is not None:
+            raise ValueError("lengths: a packed sequence has its own; leave them out")
+        sequence = Sequence.unpack(packed)
+        y, state = self._batched(sequence.values, hx, sequence.lengths, resets)
+        return Sequence(y, sequence.lengths).pack(packed), self._public(state)
+
+    def _unbatched(
+        self, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Any
+    ) -> tuple[Tensor, Tensor | State]:
+        """x (time, features), each tensor of the state (layers x directions, size)."""
+        state = None if hx is None else tuple(s.unsqueeze(1) for s in self._state(hx, ()))
+        count = None if lengths is None else as_tensor("lengths", lengths).reshape(-1)
+        marks = None if resets is None else torch.atleast_2d(as_tensor("resets", resets))
+        y, end = self._batched(x[None], state, count, marks)
+        return y[0], self._public(tuple(s[:, 0] for s in end))
+
     # One whole pass over (batch, time, features) ---------------------------------------------
 
-    def _batched(
-        self, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Tensor | None
-    ) -> tuple[Tensor, State]:
-        batch, time, features = x.shape
-        if features != self.input_size:
-            raise ValueError(f"x has {features} features, the layer was made for input_size={self.input_size}")
-        begin, restart = self._begin(hx, x), self._learnt()
-        stages = Stages(None if lengths is None else as_lengths(lengths, batch, time), as_resets(resets, batch, time))
+    def _batched(self, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Any) -> tuple[Tensor, State]:
+        if x.shape[2] != self.input_size:
+            raise ValueError(f"x has {x.shape[2]} features, the layer was made for input_size={self.input_size}")
+        begin, restart = self._begin(hx, x), None if resets is None else self._learnt()
+        stages = stages_of(x, lengths, resets)
         key = random.draw_key() if self.training and self._random() else None
         ends: list[State] = []
         for k in range(self.num_layers):
@@ -205,28 +226,26 @@ class Recurrent(nn.Module):
     def _begin(self, hx: Tensor | State | None, x: Tensor) -> State:
         """The state before the first step, each (layers x directions, batch, size)."""
         rows, batch, cell = self.num_layers * self.num_directions, x.shape[0], self._cell(0)
-        if hx is None:
-            learnt = self._learnt()
-            if learnt is not None:
-                return tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
-            return tuple(x.new_zeros(rows, batch, size) for size in cell.sizes())
-        state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        if len(state) != len(cell.sizes()):
-            raise ValueError(f"the state must be {' and '.join(cell.state_names)}; found {len(state)} tensor(s)")
-        for name, s, size in zip(cell.state_names, state, cell.sizes(), strict=True):
-            if s.shape != (rows, batch, size):
-                raise ValueError(
-                    f"state {name} must be (layers x directions, batch, size) = ({rows}, {batch}, {size}); "
-                    f"found {tuple(s.shape)}"
-                )
-        return state
+        if hx is not None:
+            return self._state(hx, (batch,))
+        learnt = self._learnt()
+        if learnt is not None:
+            return tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
+        return tuple(x.new_zeros(rows, batch, size) for size in cell.sizes())
 
-    @staticmethod
-    def _with_batch(hx: Tensor | State | None) -> Tensor | State | None:
-        """An unbatched state (rows, size) with the batch of one that the stack wants."""
-        if hx is None:
-            return None
-        return hx.unsqueeze(1) if isinstance(hx, Tensor) else tuple(s.unsqueeze(1) for s in hx)
+    def _state(self, hx: Tensor | State, batch: tuple[int, ...]) -> State:
+        """A state that was handed in, checked; `batch` is () for unbatched input."""
+        rows, cell = self.num_layers * self.num_directions, self._cell(0)
+        state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        if len(state) != len(cell.sizes()) or not all(isinstance(s, Tensor) for s in state):
+            found = [type(s).__name__ for s in state]
+            raise ValueError(f"the state must be {' and '.join(cell.state_names)}, a tensor each; found {found}")
+        axes = "(layers x directions, batch, size)" if batch else "(layers x directions, size) for unbatched input"
+        for name, s, size in zip(cell.state_names, state, cell.sizes(), strict=True):
+            wanted = (rows, *batch, size)
+            if s.shape != wanted:
+                raise ValueError(f"state {name} must be {axes} = {wanted}; found {tuple(s.shape)}")
+        return state
 
     @staticmethod
     def _public(state: State) -> Tensor | State:
@@ -262,8 +281,10 @@ class Recurrent(nn.Module):
     def extra_repr(self) -> str:
         plain = {"num_layers": 1, "bias": True, "batch_first": True, "dropout": 0.0, "bidirectional": False}
         plain |= {"recurrent_dropout": 0.0, "weight_dropout": 0.0, "residual": False, "learn_initial_state": False}
+        plain |= {"initializer": "uniform"}
         said = [f"{word}={getattr(self, word)}" for word, usual in plain.items() if getattr(self, word) != usual]
-        said += [f"{word}={value}" for word, value in self.options.items()]
+        said += [f"zoneout={self.arguments()['zoneout']}"] if any(self.zoneout) else []
+        said += [f"{word}={value}" for word, value in self.options.items() if value]
         return ", ".join([self.cell, str(self.input_size), str(self.hidden_size), *said])
 
 
@@ -353,12 +374,6 @@ _USES = ("layer", "weight", "state", "h", "c")
 def _stream(layer: int, direction: int, use: str) -> int:
     """A number for each place a mask is for, so that no two share random numbers."""
     return (layer * 2 + direction) * len(_USES) + _USES.index(use)
-
-
-def _check_sizes(input_size: int, hidden_size: int, num_layers: int) -> None:
-    for word, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
 
 
 def _probability(word: str, p: float) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ostinato.cells.cell import GatedCell, State, Weights, get
 from ostinato.cells.loop import Stages, run_gated
-from ostinato.ops import kernel
+from ostinato.ops import kernel, probes
 from ostinato.ops.kernel import ACTIVATIONS, KINDS, Inputs, Plan
 
 
@@ -55,19 +55,19 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         inputs = Inputs(*tensors)  # type: ignore[arg-type]  # x, W, R and h are never None
         y, end, saved = kernel.forward(inputs, plan, keep=True)
-        ctx.plan, ctx.saved = plan, saved
-        ctx.save_for_backward(y, *inputs)
+        ctx.plan = plan
+        ctx.save_for_backward(y, saved, *inputs)  # held by torch, which lets go of it after the backward
         ctx.set_materialize_grads(False)
         return y, *end
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        y, *tensors = ctx.saved_tensors
+        y, saved, *tensors = ctx.saved_tensors
         inputs, wanted = Inputs(*tensors), tuple(ctx.needs_input_grad[1:10])
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or probes.transforming() or any(map(probes.batched, gradients)):
             found = by_reference(inputs, ctx.plan, gradients, wanted)
         else:
-            found = kernel.backward(inputs, ctx.plan, y, ctx.saved, gradients, wanted)
+            found = kernel.backward(inputs, ctx.plan, y, saved, gradients, wanted)
         return None, *found, None, None, None
 
 
@@ -75,15 +75,22 @@ def by_reference(
     inputs: Inputs, plan: Plan, gradients: Sequence[Tensor | None], wanted: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the first nine inputs by the reference loop, themselves differentiable."""
+    create = torch.is_grad_enabled()
     with torch.enable_grad():
+        inputs = Inputs(*_aliases(inputs))
         y, end = run_reference(inputs, plan)
         pairs = [(o, g) for o, g in zip((y, *end), gradients, strict=False) if g is not None and o.requires_grad]
         asked = [v for v, w in zip(inputs[:9], wanted, strict=True) if w and v is not None]
         if not pairs:
             return (None,) * 9
         outputs, weights = [o for o, _ in pairs], [g for _, g in pairs]
-        found = iter(torch.autograd.grad(outputs, asked, weights, create_graph=True, allow_unused=True))
+        found = iter(torch.autograd.grad(outputs, asked, weights, create_graph=create, allow_unused=True))
         return tuple(next(found) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True))
+
+
+def _aliases(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The same values as new nodes: where h was made from x, the gradient of x must not hold h's part too."""
+    return [v.view_as(v) if v is not None and v.requires_grad else v for v in tensors]
 
 
 def run_reference(inputs: Inputs, plan: Plan) -> tuple[Tensor, State]:
@@ -165,13 +172,16 @@ def _save_back(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _differentiate_back(ctx: Any, seconds: list[Tensor | None]) -> tuple[Any, ...]:
-    tensors = ctx.saved_tensors
-    inputs, gradients = Inputs(*tensors[:12]), tensors[12:]
+    create = torch.is_grad_enabled()
     with torch.enable_grad():
+        tensors = _aliases(ctx.saved_tensors)
+        inputs, gradients = Inputs(*tensors[:12]), tensors[12:]  # type: ignore[arg-type]
         firsts = by_reference(inputs, ctx.plan, gradients, ctx.wanted)
         pairs = [(f, s) for f, s in zip(firsts, seconds, strict=True) if f is not None and s is not None]
         sources = [v for v in (*inputs[:9], *gradients) if v is not None and v.requires_grad]
-        made = torch.autograd.grad([f for f, _ in pairs], sources, [s for _, s in pairs], allow_unused=True)
+        made = torch.autograd.grad(
+            [f for f, _ in pairs], sources, [s for _, s in pairs], None, create, allow_unused=True
+        )
     found = iter(made)
     first = [next(found) if v is not None and v.requires_grad else None for v in inputs[:9]]
     last = [next(found) if v is not None and v.requires_grad else None for v in gradients]

@@ -1,8 +1,9 @@
-"""The two questions to torch that have no public answer, asked in one place."""
+"""The questions to torch that have no public answer, asked in one place."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 
@@ -15,5 +16,21 @@ def transforming() -> bool:
 
 
 def compiling() -> bool:
-    """Whether torch.compile or torch.export is making a graph."""
-    return torch.compiler.is_compiling()
+    """Whether operations are being recorded (torch.compile, torch.export, torch.jit.trace, make_fx, fake tensors).
+
+    What a kernel writes behind torch's back is in no record: only an operation that torch knows is.
+    """
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def batched(tensor: Tensor | None) -> bool:
+    """Whether this is a batch of gradients, as `torch.autograd.grad(is_grads_batched=True)` hands them in.
+
+    That is vmap before functorch: `transforming` does not see it.
+    """
+    return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
+
+
+def known() -> bool:
+    """Whether the values of tensors can be asked for here."""
+    return not compiling() and not transforming()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,13 +38,23 @@ class Stream:
             for k in range(self._layers):
                 self._engine.state(k, i)[...] = tensor[k]
 
-    def reset(self, rows: int | Iterable[int] | None = None) -> None:
-        """Begin anew, from the learnt initial state or zeros: all streams, or those named.
+    def reset(self, rows: int | Sequence[int] | Array | None = None) -> None:
+        """Begin anew, from the learnt initial state or zeros: all streams, those named, or those marked.
+
+        Args:
+            rows: an index, several, or marks (batch,) bool.
 
         Raises:
-            ValueError: there is no such stream.
+            TypeError: rows are neither integers nor marks.
+            ValueError: there is no such stream; none was reset then.
         """
-        if rows is None:
-            rows = range(self.batch)
-        for row in [rows] if isinstance(rows, int) else rows:
+        named = np.arange(self.batch) if rows is None else np.atleast_1d(np.asarray(rows))
+        if named.dtype == bool and named.shape == (self.batch,):
+            named = named.nonzero()[0]
+        if named.dtype.kind not in "iu" and named.size:
+            raise TypeError(f"rows must be integers, or {self.batch} marks, found {named.dtype} {named.shape}")
+        for row in named.ravel().tolist():
+            if not 0 <= row < self.batch:
+                raise ValueError(f"row {row} is no stream of this batch of {self.batch}")
+        for row in named.ravel().tolist():
             self._engine.reset(int(row))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ostinato import __version__, format
+from ostinato import format
 from ostinato.format import FormatError
 
 
@@ -27,7 +27,7 @@ def save(module: Any, path: str | os.PathLike[str]) -> None:
 
     if isinstance(module, Recurrent):
         manifest, tensors = files.to_file(module)
-        format.write(path, tensors, {"version": __version__} | manifest)
+        format.write(path, tensors, manifest)
     elif hasattr(module, "to_file"):
         module.save(path)
     else:

@@ -365,8 +365,6 @@ class Trainer:
         self._saved = (self.at.epoch, self.at.batch)
         snapshot.save(self, self.out / CHECKPOINT)
 
-    # Words ---------------------------------------------------------------------------------------
-
     def _refuse_bad_weights(self) -> None:
         bad = bad_weight(self.named, self.optimizer)
         if bad is not None:

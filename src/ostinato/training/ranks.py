@@ -32,7 +32,9 @@ class Ranks:
     def __init__(self, device: str = "auto") -> None:
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = _device(device)
-        if self.world > 1 and not dist.is_initialized():
+        if dist.is_available() and dist.is_initialized():  # by an earlier run, or by the caller
+            self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        elif self.world > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
             atexit.register(dist.destroy_process_group)
 

@@ -68,10 +68,12 @@ def load(trainer: Trainer, path: Path) -> None:
     try:
         trainer.model.load_state_dict(tree["model"])
         trainer.optimizer.load_state_dict(tree["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path}: is of another model: {' '.join(str(error).split())}") from error
-    trainer.scaler.load_state_dict(tree["scaler"])
-    trainer.at, trainer.best = Place(**tree["place"]), tree["best"]
+        trainer.scaler.load_state_dict(tree["scaler"])
+        trainer.at = Place(**tree["place"])
+    except (RuntimeError, ValueError, TypeError) as error:
+        what = "is of another model, or of another version of ostinato"
+        raise CheckpointError(f"{path}: {what}: {' '.join(str(error).split())}") from error
+    trainer.best = tree["best"]
     trainer.history[:] = tree["history"]
     own = tree["ranks"][trainer.ranks.rank]
     trainer.carry = trees.change(own["carry"], by=lambda t: t.to(trainer.device))

@@ -50,10 +50,8 @@ class Weight:
         """
         zero = ~self.parameter.detach().any(1)
         if bool(zero.any()):
-            row = int(zero.nonzero()[0])
-            raise ValueError(
-                f"weight_norm: row {row} of {self.name} is all zeros, which has no direction; draw it anew"
-            )
+            row = f"row {int(zero.nonzero()[0])} of {self.name}"
+            raise ValueError(f"weight_norm: {row} is all zeros, which has no direction; draw it anew")
         parametrizations.weight_norm(self.layer, self.name)
 
     def fold(self) -> None:

@@ -1,0 +1,114 @@
+"""What an experiment found, in plain data: metrics.json, the tables and the report are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ostinato.training import History
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart.
+
+    Attributes:
+        name: in the legend.
+        y: values.
+        role: "truth", "ours", "baseline" or "plain": the chart's colours go by it.
+    """
+
+    name: str
+    y: Array
+    role: str = "plain"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as data; whoever shows it draws it.
+
+    Attributes:
+        title, caption: the caption says what to see in it.
+        x: (points,) numbers or datetime64, shared by all lines (NaN where a line has nothing to say).
+        lines: what is drawn.
+        bands: (name, low, high), the widest first.
+        marks: places on x, with a word each, where something begins.
+        x_label, y_label: with units.
+    """
+
+    title: str
+    caption: str
+    x: Array
+    lines: Sequence[Line]
+    bands: Sequence[tuple[str, Array, Array]] = ()
+    marks: Sequence[tuple[Any, str]] = ()
+    x_label: str = ""
+    y_label: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One experiment.
+
+    Attributes:
+        task, data: the command, and what the data are called.
+        metrics: of the model on what was held out, named and scaled as in metrics.json.
+        baselines: the same for each baseline.
+        best: "min" or "max" for each metric that a table shows, in its order.
+        parameters, seconds, epochs, seed: of the model, for metrics.json.
+        columns: predictions.csv, column by column.
+        notes: what was done to the data and in training, each a sentence without a stop.
+        settings: options and sizes as they were, in words.
+        charts: for the report, the most telling first.
+        history: of training.
+        answer: the first lines of the prediction, for the terminal: header and rows of words.
+    """
+
+    task: str
+    data: str
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    best: Mapping[str, str]
+    parameters: int
+    seconds: float
+    epochs: int
+    seed: int
+    columns: Mapping[str, Sequence[Any]]
+    notes: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    charts: Sequence[Chart] = ()
+    history: History | None = None
+    answer: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
+
+    def to_json(self) -> dict[str, Any]:
+        """What metrics.json holds; a number that is not finite is null."""
+        from ostinato import __version__
+
+        found = {"task": self.task, "data": self.data, "metrics": self.metrics, "baselines": self.baselines}
+        found |= {"parameters": self.parameters, "seconds": round(self.seconds, 3), "epochs": self.epochs}
+        return _plain(found | {"seed": self.seed, "version": __version__})
+
+    def rows(self) -> list[tuple[str, dict[str, float]]]:
+        """The table: ours first, then each baseline."""
+        return [("ostinato", self.metrics), *self.baselines.items()]
+
+    def winner(self, metric: str) -> str:
+        """Which row is best by a metric, the first of equals."""
+        scores = {name: row[metric] for name, row in self.rows() if np.isfinite(row.get(metric, np.nan))}
+        choose = max if self.best.get(metric) == "max" else min
+        return choose(scores, key=lambda name: scores[name]) if scores else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
