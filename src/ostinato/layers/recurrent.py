@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import signature
 from typing import Any
 
 import torch
@@ -279,12 +280,9 @@ class Recurrent(nn.Module):
         return {w: getattr(self, w) for w in words.split()} | {"zoneout": zoneout} | self.options
 
     def extra_repr(self) -> str:
-        plain = {"num_layers": 1, "bias": True, "batch_first": True, "dropout": 0.0, "bidirectional": False}
-        plain |= {"recurrent_dropout": 0.0, "weight_dropout": 0.0, "residual": False, "learn_initial_state": False}
-        plain |= {"initializer": "uniform"}
-        said = [f"{word}={getattr(self, word)}" for word, usual in plain.items() if getattr(self, word) != usual]
-        said += [f"zoneout={self.arguments()['zoneout']}"] if any(self.zoneout) else []
-        said += [f"{word}={value}" for word, value in self.options.items() if value]
+        usual = {word: parameter.default for word, parameter in signature(Recurrent.__init__).parameters.items()}
+        words = list(self.arguments().items())[3:]  # after the cell and its two sizes
+        said = [f"{word}={value}" for word, value in words if value != usual.get(word, 0)]
         return ", ".join([self.cell, str(self.input_size), str(self.hidden_size), *said])
 
 

@@ -77,7 +77,7 @@ def by_reference(
     """The gradients of the first nine inputs by the reference loop, themselves differentiable."""
     create = torch.is_grad_enabled()
     with torch.enable_grad():
-        inputs = Inputs(*_aliases(inputs))
+        inputs = Inputs(*_aliases(inputs))  # type: ignore[arg-type]  # None where it was None
         y, end = run_reference(inputs, plan)
         pairs = [(o, g) for o, g in zip((y, *end), gradients, strict=False) if g is not None and o.requires_grad]
         asked = [v for v, w in zip(inputs[:9], wanted, strict=True) if w and v is not None]
@@ -179,9 +179,8 @@ def _differentiate_back(ctx: Any, seconds: list[Tensor | None]) -> tuple[Any, ..
         firsts = by_reference(inputs, ctx.plan, gradients, ctx.wanted)
         pairs = [(f, s) for f, s in zip(firsts, seconds, strict=True) if f is not None and s is not None]
         sources = [v for v in (*inputs[:9], *gradients) if v is not None and v.requires_grad]
-        made = torch.autograd.grad(
-            [f for f, _ in pairs], sources, [s for _, s in pairs], None, create, allow_unused=True
-        )
+        outputs, weights = [f for f, _ in pairs], [s for _, s in pairs]
+        made = torch.autograd.grad(outputs, sources, weights, create_graph=create, allow_unused=True)
     found = iter(made)
     first = [next(found) if v is not None and v.requires_grad else None for v in inputs[:9]]
     last = [next(found) if v is not None and v.requires_grad else None for v in gradients]

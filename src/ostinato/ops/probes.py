@@ -20,7 +20,7 @@ def compiling() -> bool:
 
     What a kernel writes behind torch's back is in no record: only an operation that torch knows is.
     """
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+    return torch.compiler.is_compiling() or torch._C._is_tracing() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def batched(tensor: Tensor | None) -> bool:

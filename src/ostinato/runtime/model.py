@@ -66,7 +66,7 @@ def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[s
     for word in FLAGS:
         if type(arguments.get(word, False)) is not bool:
             raise FormatError(f"{path}: {word} is {short(arguments[word])}, not true or false")
-    if arguments["cell"] == "rnn":
+    if "nonlinearity" in arguments:
         _one_of(path, arguments, "nonlinearity", ACTIVATIONS)
     return arguments
 

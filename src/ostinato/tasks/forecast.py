@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-BEST = {"mae": "min", "rmse": "min", "smape": "min", "mase": "min"}
 SHARES = {"fit": 0.5, "feed_forward": 0.15, "final": 0.3}  # of a time limit; the rest is for reading and the report
 
 
@@ -180,10 +179,10 @@ class Forecaster(Task):
         return "\n".join(
             (
                 f"Forecaster of {series.name!r}: {plan.horizon} steps ahead, {series.frequency.words}",
-                f"  learnt from {len(series)} steps, {first} to {last}; season {plan.season}, look-back {plan.look_back}",
+                f"  learnt from {len(series)} steps, {first} to {last}",
+                f"  season {plan.season}, look-back {plan.look_back}, trust in the correction {corrector.trust:.2f}",
                 f"  {plan.cell}, {plan.num_layers} x {plan.hidden_size}, {plan.head} head: {count:,} parameters",
                 f"  best after {corrector.best} epochs; works on {'log y' if corrector.log else 'y'}",
-                f"  trust in the correction {corrector.trust:.2f}",
             )
         )
 
@@ -226,7 +225,17 @@ class Forecaster(Task):
         )
         self.refit(whole, out=None if out is None else Path(out, "final"), resume=resume, time_limit=limits["final"])
         found = Measured(measured, rival, whole, len(learnt), time.monotonic() - began)
-        return describe(self, found, _name(data) or builtin.SUNSPOTS)
+        return describe(self, found, _name(data) or builtin.SUNSPOTS, refitted=self._corrector is not measured)
+
+    def evaluate(self, data: Any) -> Outcome:
+        """A trained model on data that it has not learnt from, beside the classical baselines; as `score` takes them."""
+        from ostinato.tasks.forecast_outcome import Measured, describe
+
+        began, corrector = time.monotonic(), self._fitted("_corrector")
+        series, first = self.held_out(data)
+        new = series.start + first >= self._series.end
+        found = Measured(corrector, None, series, first, time.monotonic() - began)
+        return describe(self, found, _name(data), known=not new)
 
     def held_out(self, data: Any) -> tuple[Series, int]:
         """A series, and the place from which on it is to be forecast; see `score`.

@@ -91,9 +91,11 @@ class Outcome:
         """What metrics.json holds; a number that is not finite is null."""
         from ostinato import __version__
 
-        found = {"task": self.task, "data": self.data, "metrics": self.metrics, "baselines": self.baselines}
-        found |= {"parameters": self.parameters, "seconds": round(self.seconds, 3), "epochs": self.epochs}
-        return _plain(found | {"seed": self.seed, "version": __version__})
+        found: dict[str, Any] = {"task": self.task, "data": self.data, "metrics": self.metrics}
+        found |= {"baselines": self.baselines, "parameters": self.parameters, "seconds": round(self.seconds, 3)}
+        found |= {"epochs": self.epochs, "seed": self.seed, "version": __version__}
+        plain: dict[str, Any] = _plain(found)
+        return plain
 
     def rows(self) -> list[tuple[str, dict[str, float]]]:
         """The table: ours first, then each baseline."""
