@@ -98,6 +98,7 @@ def test_resets_backwards_mark_where_the_segments_end(data):
         names = np.cumsum(row[:n])  # which segment each step belongs to
         turned = list(names[::-1])
         assert got[1:n] == [turned[t] != turned[t - 1] for t in range(1, n)]
+        assert not any(got[:1])
         assert not any(got[n:])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,7 +15,7 @@ Weights = dict[str, Tensor]
 
 def uniform(cell: GatedCell, w: Weights) -> None:
     """torch's own: every entry uniform in +-1/sqrt(hidden_size)."""
-    bound = cell.hidden_size**-0.5
+    bound = 1 / math.sqrt(cell.hidden_size)  # not ** -0.5, whose last bit is another
     for name, tensor in w.items():
         if not name.startswith("norm"):
             nn.init.uniform_(tensor, -bound, bound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -228,7 +229,7 @@ class Recurrent(nn.Module):
         """The state before the first step, each (layers x directions, batch, size)."""
         rows, batch, cell = self.num_layers * self.num_directions, x.shape[0], self._cell(0)
         if hx is not None:
-            return self._state(hx, (batch,))
+            return tuple(map(partial(_alike, x), cell.state_names, self._state(hx, (batch,))))
         learnt = self._learnt()
         if learnt is not None:
             return tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
@@ -372,6 +373,13 @@ _USES = ("layer", "weight", "state", "h", "c")
 def _stream(layer: int, direction: int, use: str) -> int:
     """A number for each place a mask is for, so that no two share random numbers."""
     return (layer * 2 + direction) * len(_USES) + _USES.index(use)
+
+
+def _alike(x: Tensor, name: str, s: Tensor) -> Tensor:
+    """A state in the type of x: autocast hands out states of half precision, anything else is a slip."""
+    if s.device != x.device or (s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type)):
+        raise ValueError(f"state {name} is {s.dtype} on {s.device}, x is {x.dtype} on {x.device}: pass it .to(x)")
+    return s.to(x.dtype)
 
 
 def _probability(word: str, p: float) -> float:

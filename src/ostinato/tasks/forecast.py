@@ -164,7 +164,7 @@ class Forecaster(Task):
                 else whose last horizon, is forecast.
 
         Returns:
-            mae, rmse, mse, smape, mase, and coverage of each interval; see `ostinato.metrics`.
+            mae, rmse, mse, smape, mase, coverage_L of each interval, and coverage, that of the narrowest.
         """
         corrector: Corrector = self._fitted("_corrector")
         series, first = self.held_out(data)
@@ -228,7 +228,7 @@ class Forecaster(Task):
         return describe(self, found, _name(data) or builtin.SUNSPOTS, refitted=self._corrector is not measured)
 
     def evaluate(self, data: Any) -> Outcome:
-        """A trained model on data that it has not learnt from, beside the classical baselines; as `score` takes them."""
+        """A trained model on data as `score` takes them, beside the classical baselines."""
         from ostinato.tasks.forecast_outcome import Measured, describe
 
         began, corrector = time.monotonic(), self._fitted("_corrector")
@@ -427,7 +427,8 @@ def scores(found: Forecast, series: Series, first: int, plan: Plan) -> dict[str,
         "mase": metrics.mase(found.point, target, before, plan.season) if _has_scale(before, plan.season) else math.nan,
     }
     for k, level in enumerate(plan.levels[: len(found.low)]):
-        named[f"coverage_{level:g}"] = metrics.coverage(found.low[k], found.high[k], target)
+        share = metrics.coverage(found.low[k], found.high[k], target)
+        named |= {f"coverage_{level:g}": share} if k else {"coverage": share, f"coverage_{level:g}": share}
     return named
 
 

@@ -149,7 +149,7 @@ def _notes(found: Measured, refitted: bool | None, known: bool) -> Iterator[str]
     if refitted:
         yield f"the saved model was then trained anew on all {len(series)} steps, for as many epochs as were best"
     elif refitted is False:
-        yield "there was no time to train anew on everything: the saved model is the measured one, with all data to go by"
+        yield "there was no time to train anew: the saved model is the measured one, with all data to go by"
 
 
 def _settings(corrector: Corrector, series: Series) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _settings(corrector: Corrector, series: Series) -> dict[str, Any]:
 
 
 def _charts(found: Measured, ours: Forecast, others: dict[str, Forecast], future: Forecast) -> Iterator[Chart]:
-    series, plan, first = found.series, found.corrector.plan, found.first
+    series, first = found.series, found.first
     rivals = _telling(others, series.values[first:])
     yield _held_out(found, ours, {name: others[name] for name in rivals})
     yield _ahead(found, future)

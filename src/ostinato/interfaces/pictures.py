@@ -1,0 +1,60 @@
+"""Charts as SVG pictures for a page of any background: what is black takes the page's own colour."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+
+from ostinato.tasks.outcome import Chart, Line
+
+INK, OURS = "#010203", "#2f7de1"  # INK becomes currentColor
+OTHERS = ("#e0832f", "#2fa37a", "#b06fd0", "#c9a227")
+_STYLE = {
+    "svg.fonttype": "path", "svg.hashsalt": "ostinato", "font.size": 10, "axes.edgecolor": INK, "axes.labelcolor": INK,
+    "xtick.color": INK, "ytick.color": INK, "text.color": INK, "axes.spines.top": False, "axes.spines.right": False,
+    "legend.frameon": False,
+}  # fmt: skip
+
+
+def svg(chart: Chart, number: int = 0) -> str:
+    """The chart as an <svg> element, without a fixed size; `number` keeps names apart on a page."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"ostinato-{number}"}):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        figure.patch.set_alpha(0)
+        _draw(figure.add_subplot(xlabel=chart.x_label, ylabel=chart.y_label), chart)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    found = text.getvalue()
+    found = found[found.index("<svg") :].replace(INK, "currentColor")
+    found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", found, count=1)
+    found = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img"', found, count=1)
+    return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
+
+
+def _draw(axes: Any, chart: Chart) -> None:
+    x = chart.x.astype("M8[us]") if chart.x.dtype.kind == "M" else chart.x
+    for k, (name, low, high) in enumerate(chart.bands):
+        axes.fill_between(x, low, high, color=OURS, alpha=0.14 + 0.12 * k, linewidth=0, label=name)
+    others = iter(OTHERS * 3)
+    for line in chart.lines:
+        color = {"truth": INK, "ours": OURS, "plain": INK}.get(line.role) or next(others)
+        _line(axes, x, line, color)
+    for place, word in chart.marks:
+        axes.axvline(place, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
+        axes.annotate(word, (place, 1), xycoords=("data", "axes fraction"), xytext=(4, -2), textcoords="offset points",
+                      va="top", fontsize=8, alpha=0.7)  # fmt: skip
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
+
+
+def _line(axes: Any, x: Any, line: Line, color: str) -> None:
+    known = int(np.isfinite(line.y).sum())
+    marker = "." if known <= 60 and line.role in ("ours", "truth") else None
+    dashed = "--" if line.role == "baseline" else "-"
+    axes.plot(x, line.y, color=color, linestyle=dashed, linewidth=1.3, marker=marker, markersize=4, label=line.name)

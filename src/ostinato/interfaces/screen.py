@@ -1,0 +1,75 @@
+"""What a run says on the terminal: the table, the first lines of the forecast, where everything is."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ostinato.tasks.outcome import Outcome
+
+
+def show(outcome: Outcome, folder: Path | None, console: Console | None = None) -> None:
+    """Notes, the prediction's first lines, the table beside the baselines, and an honest word about it."""
+    console = console or Console(soft_wrap=True)
+    for note in outcome.notes:
+        console.print(f"[dim]- {escape(note)}[/dim]", highlight=False)
+    header, rows = outcome.answer
+    if rows:
+        console.print(_grid("What lies ahead, first lines", list(header), [list(row) for row in rows]))
+    console.print(_metrics(outcome))
+    console.print(escape(verdict(outcome)), highlight=False)
+    console.print(
+        f"{outcome.parameters:,} parameters, {outcome.epochs} epochs, {outcome.seconds:.1f} s", highlight=False
+    )
+    if folder is not None:
+        console.print(
+            f"wrote {escape(str(folder))}: report.html, predictions.csv, metrics.json, model.ost", highlight=False
+        )
+
+
+def verdict(outcome: Outcome) -> str:
+    """Who is best, by the first metric of the table, whoever that is."""
+    metric = next(iter(outcome.best))
+    winner = outcome.winner(metric)
+    scores = {name: row[metric] for name, row in outcome.rows() if metric in row}
+    if winner == "ostinato":
+        others = {name: score for name, score in scores.items() if name != winner}
+        nearest = min(others, key=lambda name: abs(others[name] - scores[winner]), default=None)
+        against = f"; nearest: {nearest}, {number(scores[nearest])}" if nearest else ""
+        return f"best by {metric}: ostinato, {number(scores[winner])}{against}"
+    return f"best by {metric}: {winner}, {number(scores[winner])}; here ostinato, {number(scores['ostinato'])}, does not beat it"
+
+
+def _metrics(outcome: Outcome) -> Table:
+    names = [metric for metric in outcome.best if metric in outcome.metrics]
+    names += [name for name in outcome.metrics if name.startswith("coverage_")]
+    best = {metric: outcome.winner(metric) for metric in outcome.best}
+    rows = []
+    for who, scores in outcome.rows():
+        cells = [f"[bold green]{number(scores[m])}[/]" if best.get(m) == who else number(scores.get(m)) for m in names]
+        rows.append([f"[bold]{who}[/]" if who == "ostinato" else who, *cells])
+    return _grid("Held out", ["", *names], rows)
+
+
+def _grid(title: str, header: list[str], rows: list[list[str]]) -> Table:
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="")
+    for k, name in enumerate(header):
+        grid.add_column(name, justify="left" if k == 0 else "right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def number(value: float | None) -> str:
+    """A number as a table shows it; - where there is none.
+
+    >>> number(12345.678), number(0.01234), number(None)
+    ('12,346', '0.01234', '-')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
