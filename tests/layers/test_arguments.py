@@ -56,8 +56,16 @@ def test_other_constructors():
         (lambda m: m(X, (H, None)), ValueError, "found ['Tensor', 'NoneType']"),
         (lambda m: m(X, (H, H[:, :1])), ValueError, "state c must be (layers x directions, batch, size) = (1, 2, 4)"),
         (lambda m: m(X, (H[0], H[0])), ValueError, "state h must be (layers x directions, batch, size) = (1, 2, 4)"),
-        (lambda m: m(X[0], (H, H)), ValueError, "(layers x directions, size) for unbatched input = (1, 4); found (1, 2"),
-        (lambda m: m(X, (H.double(), H.double())), ValueError, "state h is torch.float64 on cpu, x is torch.float32 on cpu"),
+        (
+            lambda m: m(X[0], (H, H)),
+            ValueError,
+            "(layers x directions, size) for unbatched input = (1, 4); found (1, 2",
+        ),
+        (
+            lambda m: m(X, (H.double(), H.double())),
+            ValueError,
+            "state h is torch.float64 on cpu, x is torch.float32 on cpu",
+        ),
         (lambda m: m(X, lengths=[5]), ValueError, "lengths must have one entry a sequence, shape (2,)"),
         (lambda m: m(X, lengths=[5.0, 2.0]), TypeError, "lengths must be integers"),
         (lambda m: m(X, lengths=[5, 6]), ValueError, "lengths[1] is 6, outside 0..5"),
@@ -138,6 +146,9 @@ def test_scan_refuses_a_state_that_is_not_the_cells():
 
 def test_a_layer_says_what_it_is():
     words = repr(ost.LSTM(3, 4, 2, bidirectional=True, zoneout=(0.1, 0.2), initializer="orthogonal", peephole=True))
-    assert "lstm, 3, 4, num_layers=2, bidirectional=True, initializer=orthogonal, zoneout=[0.1, 0.2], peephole=True" in words
+    assert (
+        "lstm, 3, 4, num_layers=2, bidirectional=True, initializer=orthogonal, zoneout=[0.1, 0.2], peephole=True"
+        in words
+    )
     assert "LSTMCell" in words
     assert "lstm, 3, 4\n" in repr(ost.LSTM(3, 4))

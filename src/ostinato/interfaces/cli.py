@@ -109,7 +109,7 @@ _FILES = [
 _RUN = [
     _option("test", Optional[Path], "measure on this file, not on the end of DATA", metavar="FILE"),  # noqa: UP045
     _option("valid", Optional[Path], "what comes between DATA and --test; it decides when to stop", metavar="FILE"),  # noqa: UP045
-    _option("out", Optional[Path], "folder of the results [runs/TASK-DATE-TIME]", metavar="DIR"),  # noqa: UP045
+    _option("out", Optional[Path], "folder of the results (default runs/TASK-DATE-TIME)", metavar="DIR"),  # noqa: UP045
     _option("overwrite", bool, "write into a folder that is not empty", False),
     _option("resume", bool, "go on from the folder's checkpoint", False),
     _option("threads", Optional[int], "CPU threads", metavar="N"),  # noqa: UP045
@@ -249,12 +249,12 @@ def _demo(
 
 
 _MODELS: list[tuple[Callable[..., None], tuple[str, ...]]] = [
-    (_predict, ("ostinato predict runs/sales", "ostinato predict runs/sales/model.ost june.csv", "cat june.csv | ostinato predict runs/sales")),
+    (_predict, ("ostinato predict runs/sales", "ostinato predict runs/sales/model.ost june.csv --out july.csv")),
     (_evaluate, ("ostinato evaluate runs/sales june.csv", "ostinato evaluate model.ost june.csv --json")),
     (_show, ("ostinato show runs/sales",)),
     (_list, ("ostinato list", "ostinato list --kernels")),
     (_demo, ("ostinato demo", "ostinato demo forecast", "ostinato demo --all")),
-]  # fmt: skip
+]
 
 
 def _load(model: Path) -> Any:

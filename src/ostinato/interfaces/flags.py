@@ -59,11 +59,9 @@ def _parameter(name: str, field: Any, shared: bool) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     panel = "Training" if shared else "Options"
     if plain is bool:
-        option = typer.Option(
-            f"{flag}/--no-{flag[2:]}", help=field.description, show_default=False, rich_help_panel=panel
-        )
+        option = typer.Option(flag, help=field.description, show_default=False, rich_help_panel=panel)
         return _keyword(name, Annotated[Optional[bool], option])  # noqa: UP045 - typer reads this form everywhere
-    usual = "" if field.default is None else f" [{_shown(field.default)}]"
+    usual = "" if field.default is None else f" (default {_shown(field.default)})"
     option = typer.Option(
         flag, help=field.description + usual, show_default=False, metavar=_metavar(plain), rich_help_panel=panel
     )

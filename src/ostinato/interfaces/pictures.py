@@ -12,7 +12,7 @@ from ostinato.tasks.outcome import Chart, Line
 
 INK, OURS = "#010203", "#2f7de1"  # INK becomes currentColor
 OTHERS = ("#e0832f", "#2fa37a", "#b06fd0", "#c9a227")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "path", "svg.hashsalt": "ostinato", "font.size": 10, "axes.edgecolor": INK, "axes.labelcolor": INK,
     "xtick.color": INK, "ytick.color": INK, "text.color": INK, "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False,

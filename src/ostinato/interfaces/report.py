@@ -16,7 +16,8 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --paper: #fdfdfc; --ink: #1d2126; --soft: #667079; --line: #d9dde1; --good: #1a7f4b; }}
+:root {{ color-scheme: light dark; }}
+:root {{ --paper: #fdfdfc; --ink: #1d2126; --soft: #667079; --line: #d9dde1; --good: #1a7f4b; }}
 @media (prefers-color-scheme: dark) {{
   :root {{ --paper: #16191d; --ink: #e6e8ea; --soft: #9aa4ad; --line: #343a41; --good: #5fc795; }}
 }}

@@ -41,7 +41,8 @@ def verdict(outcome: Outcome) -> str:
         nearest = min(others, key=lambda name: abs(others[name] - scores[winner]), default=None)
         against = f"; nearest: {nearest}, {number(scores[nearest])}" if nearest else ""
         return f"best by {metric}: ostinato, {number(scores[winner])}{against}"
-    return f"best by {metric}: {winner}, {number(scores[winner])}; here ostinato, {number(scores['ostinato'])}, does not beat it"
+    ours = f"here ostinato, {number(scores['ostinato'])}, does not beat it"
+    return f"best by {metric}: {winner}, {number(scores[winner])}; {ours}"
 
 
 def _metrics(outcome: Outcome) -> Table:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.parametrize import is_parametrized
 
 from ostinato.format import FormatError
 from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
@@ -16,17 +18,17 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
-    """Manifest and tensors of a layer."""
-    kind = type(layer).__name__
-    if LAYERS.get(kind) is not type(layer):
-        raise TypeError(f"{kind} is not a layer that a file can name: save one of {', '.join(LAYERS)}")
-    state = layer.state_dict()
-    if any(".parametrizations." in f".{name}" for name in state):
-        raise TypeError("a parametrised layer (weight norm): remove the parametrizations first, which folds them in")
+    """Manifest and tensors of a layer; parametrizations (weight norm) are folded into plain weights."""
+    kind = type(layer).__bases__[0] if is_parametrized(layer) else type(layer)
+    if LAYERS.get(kind.__name__) is not kind:
+        raise TypeError(f"{kind.__name__} is not a layer that a file can name: save one of {', '.join(LAYERS)}")
+    arguments = layer.arguments()
+    names = _on_meta(kind, arguments).state_dict()  # the layer's own may hold a parametrization's parts
+    state = {name: attrgetter(name)(layer).detach().cpu() for name in names}
     if any(tensor.dtype == torch.bfloat16 for tensor in state.values()):
         raise TypeError("a bfloat16 layer: numpy has no such type: save layer.float()")
-    manifest = {"kind": "layer", "class": kind, "arguments": layer.arguments()}
-    return manifest, {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+    manifest = {"kind": "layer", "class": kind.__name__, "arguments": arguments}
+    return manifest, {name: tensor.contiguous().numpy() for name, tensor in state.items()}
 
 
 def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Recurrent:
@@ -57,9 +59,8 @@ def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Recurrent:
         raise FormatError(f"{path}: class {kind!r} is none of {', '.join(LAYERS)}")
     if not isinstance(arguments.get("num_layers"), int) or arguments["num_layers"] > tensors:
         raise FormatError(f"{path}: {arguments.get('num_layers')!r} layers are declared, {tensors} tensors are there")
-    own = {word: value for word, value in arguments.items() if word != "cell" or kind == "Recurrent"}
     try:
-        layer = _on_meta(LAYERS[kind], own)
+        layer = _on_meta(LAYERS[kind], arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FormatError(f"{path}: the arguments make no {kind}: {error}") from None
     if layer.cell != arguments.get("cell"):
@@ -67,6 +68,7 @@ def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Recurrent:
     return layer
 
 
-def _on_meta(kind: type[Recurrent], arguments: dict[str, Any]) -> Recurrent:
+def _on_meta(kind: type[Any], arguments: dict[str, Any]) -> Recurrent:
+    own = {word: value for word, value in arguments.items() if word != "cell" or kind is Recurrent}
     with torch.device("meta"):
-        return kind(**arguments)
+        return kind(**own)

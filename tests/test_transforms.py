@@ -1,0 +1,322 @@
+"""Derivatives of any order, functorch, torch.compile and torch.export: the same numbers as the plain call."""
+
+import pytest
+import torch
+from tests.contracts.conftest import as_tuple
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad, gradgradcheck
+from torch.func import functional_call, grad, hessian, jvp, stack_module_state, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import ostinato as ost
+from ostinato.ops import fused, kernel, probes
+
+KINDS = ["RNN", "LSTM", "GRU"]
+F64 = torch.float64
+LENGTHS = torch.tensor([4, 0, 2])
+RESETS = torch.tensor([[0, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0]]).bool()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    torch.manual_seed(3)
+    return getattr(ost, request.param)
+
+
+def parts(kind, *, hidden=3, batch=3, time=4, mask=True, **options):
+    """A fused scan's inputs, all with gradients, and its plan."""
+    name = kind.__name__.lower()
+    gates, states = {"rnn": 1, "lstm": 4, "gru": 3}[name], 2 if name == "lstm" else 1
+    new = lambda *shape: torch.rand(*shape, dtype=F64).sub(0.5).requires_grad_()
+    begin, again = ([new(batch, hidden) for _ in range(states)] + [None] for _ in range(2))
+    inputs = kernel.Inputs(
+        new(batch, time, 2), new(gates * hidden, 2), new(gates * hidden, hidden), new(gates * hidden),
+        new(gates * hidden), begin[0], begin[1], again[0], again[1],
+        torch.bernoulli(torch.full((batch, hidden), 0.6, dtype=F64)) if mask else None, LENGTHS, RESETS,
+    )._replace(**options)  # fmt: skip
+    return inputs, (kernel.KINDS[name], 0, False)
+
+
+# ---- second derivatives
+
+
+@pytest.mark.parametrize("way", ["function", "op"])
+def test_second_derivatives_with_lengths_resets_and_mask(kind, way):
+    """pytorch 5261, 9229, 2691: by every input at once, each of which the backward sees."""
+    inputs, plan = parts(kind, hidden=2, batch=3, time=3)
+    inputs = inputs._replace(lengths=torch.tensor([3, 0, 2]), resets=RESETS[:, :3])
+    there = [i for i, v in enumerate(inputs[:9]) if v is not None]
+
+    def run(*given):
+        own = inputs._replace(**{kernel.Inputs._fields[i]: v for i, v in zip(there, given, strict=True)})
+        made = fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan)
+        return tuple(made[: 2 + (inputs.c is not None)])
+
+    assert gradgradcheck(run, [inputs[i] for i in there])
+
+
+@pytest.mark.parametrize("way", ["function", "op"])
+def test_the_gradient_with_a_graph_is_the_gradient(kind, way):
+    """Where one input was made from another (h from x), no part may be counted twice."""
+    inputs, plan = parts(kind, hidden=2)
+    x = inputs.x
+
+    def gradient(create_graph):
+        h = x.mean((1, 2), keepdim=True)[:, 0].expand(-1, 2)
+        own = inputs._replace(h=h.tanh(), c=None if inputs.c is None else h.tanh().cos(), restart_h=h * 2)
+        y = (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan))[0]
+        return torch.autograd.grad(y.square().sum(), x, create_graph=create_graph)[0]
+
+    torch.testing.assert_close(gradient(True), gradient(False), rtol=0, atol=1e-12)
+    # and one order up: the derivative of the gradient's square, by differences
+    (second,) = torch.autograd.grad(gradient(True).square().sum(), x)
+    direction, e = torch.randn_like(x), 1e-6
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            x.add_(sign * e * direction)
+        values.append(gradient(False).square().sum())
+        with torch.no_grad():
+            x.sub_(sign * e * direction)
+    slope = (values[0] - values[1]) / (2 * e)
+    torch.testing.assert_close((second * direction).sum(), slope, rtol=1e-6, atol=1e-8)
+
+
+def test_jacobians_and_hessians_in_one_batch_of_gradients(kind):
+    layer, x = kind(2, 3, dtype=F64), torch.randn(1, 3, 2, dtype=F64)
+    run = lambda x: layer(x, lengths=[3])[0]
+    one, all_ = (torch.autograd.functional.jacobian(run, x, vectorize=v) for v in (False, True))
+    torch.testing.assert_close(all_, one, rtol=0, atol=1e-12)
+    loss = lambda x: run(x).square().sum()
+    one, all_ = (torch.autograd.functional.hessian(loss, x, vectorize=v) for v in (False, True))
+    torch.testing.assert_close(all_, one, rtol=0, atol=1e-12)
+    torch.testing.assert_close(hessian(loss)(x), one, rtol=0, atol=1e-12)
+
+
+# ---- functorch and forward mode
+
+
+def test_jvp_equals_differences_and_is_never_0(kind):
+    layer, x = kind(3, 4, num_layers=2, bidirectional=True, dtype=F64), torch.randn(3, 4, 3, dtype=F64)
+    run, tangent, e = (lambda x: layer(x, lengths=LENGTHS, resets=RESETS)[0]), torch.randn_like(x), 1e-6
+    slope = (run(x + e * tangent) - run(x - e * tangent)) / (2 * e)
+    value, found = jvp(run, (x,), (tangent,))
+    torch.testing.assert_close(value, run(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, slope, rtol=0, atol=1e-8)
+    with forward_ad.dual_level():
+        dual = forward_ad.unpack_dual(run(forward_ad.make_dual(x, tangent)))
+    torch.testing.assert_close(dual.tangent, slope, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("way", ["function", "op"])
+def test_past_the_dispatcher_a_jvp_is_refused_and_not_0(way):
+    inputs, plan = parts(ost.GRU)
+
+    def run(x):
+        own = inputs._replace(x=x)
+        return (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan))[0]
+
+    with forward_ad.dual_level(), pytest.raises((NotImplementedError, RuntimeError), match=r"forward.mode|jvp"):
+        run(forward_ad.make_dual(inputs.x.detach(), torch.randn_like(inputs.x)))
+
+
+def test_per_sample_gradients(kind):
+    """pytorch 105982: with lengths and resets that differ by sample, equal to one by one."""
+    layer, x = kind(3, 4, num_layers=2, bidirectional=True, dtype=F64), torch.randn(3, 4, 3, dtype=F64)
+    parameters = {name: p.detach() for name, p in layer.named_parameters()}
+
+    def loss(p, x, n, r):
+        output, end = functional_call(layer, p, (x[None],), {"lengths": n[None], "resets": r[None]})
+        return output.square().sum() + as_tuple(end)[0].sum()
+
+    found = vmap(grad(loss), (None, 0, 0, 0))(parameters, x, LENGTHS, RESETS)
+    for i in range(3):
+        layer.zero_grad()
+        loss(dict(layer.named_parameters()), x[i], LENGTHS[i], RESETS[i]).backward()
+        for name, p in layer.named_parameters():
+            torch.testing.assert_close(found[name][i], p.grad, rtol=0, atol=1e-12)
+
+
+def test_an_ensemble_in_one_call(kind):
+    """pytorch 112459, 134606."""
+    layers = [kind(3, 4, num_layers=2, learn_initial_state=True, dtype=F64) for _ in range(3)]
+    stacked, _ = stack_module_state(layers)
+    x = torch.randn(3, 4, 3, dtype=F64)
+    found = vmap(lambda p: functional_call(layers[0], p, (x,), {"lengths": LENGTHS})[0])(stacked)
+    for i, layer in enumerate(layers):
+        torch.testing.assert_close(found[i], layer(x, lengths=LENGTHS)[0], rtol=0, atol=1e-12)
+
+
+# ---- graphs
+
+
+def both_ways(layer, compiled, x, **more):
+    """Outputs and gradients: eager, compiled."""
+    found = []
+    for run in (layer, compiled):
+        layer.zero_grad()
+        x = x.detach().requires_grad_()
+        output, end = run(x, **more)
+        (output.square().sum() + sum(s.sum() for s in as_tuple(end))).backward()
+        found.append(
+            [output.detach(), *(s.detach() for s in as_tuple(end)), x.grad, *(p.grad for p in layer.parameters())]
+        )
+    return zip(*found, strict=True)
+
+
+def test_compiled_without_a_break_equals_eager_for_every_shape(kind):
+    """One graph serves all sizes; lengths and resets are inputs of it."""
+    torch._dynamo.reset()
+    layer = kind(3, 4, num_layers=2, bidirectional=True, learn_initial_state=True)
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
+    for batch, time in ((3, 4), (5, 7), (2, 9)):
+        lengths, resets = torch.randint(0, time + 1, (batch,)), torch.rand(batch, time) < 0.3
+        for a, b in both_ways(layer, compiled, torch.randn(batch, time, 3), lengths=lengths, resets=resets):
+            torch.testing.assert_close(b, a, rtol=0, atol=1e-5)
+
+
+def test_compiled_by_the_default_compiler_with_dropout_random_at_each_call():
+    torch._dynamo.reset()
+    layer, x = ost.LSTM(3, 4, num_layers=2, recurrent_dropout=0.5), torch.randn(3, 4, 3)
+    compiled = torch.compile(layer, fullgraph=True)
+    with torch.no_grad():
+        first, second = compiled(x)[0].clone(), compiled(x)[0]
+    assert torch.equal(first[:, 0] != 0, second[:, 0] != 0)
+    assert not torch.equal(first, second)
+    layer.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x)[0], layer(x)[0], rtol=0, atol=1e-5)
+
+
+def test_compiled_with_an_option_that_has_no_kernel():
+    torch._dynamo.reset()
+    layer = ost.GRU(3, 4, reset_after=False, zoneout=0.1).eval()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for a, b in both_ways(layer, compiled, torch.randn(3, 4, 3), lengths=[4, 0, 2]):
+        torch.testing.assert_close(b, a, rtol=0, atol=1e-5)
+
+
+class Tagged(torch.nn.Module):
+    """A layer inside a model whose own inputs are lengths and state."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = ost.LSTM(3, 4, num_layers=2, bidirectional=True, dropout=0.2)
+
+    def forward(self, x, lengths, state):
+        return self.layer(x, state, lengths=lengths)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_exported_with_any_batch_and_time(training):
+    """pytorch 91439, 149909, 158007: one node for a whole sequence."""
+    model, batch, time = Tagged().train(training), torch.export.Dim("batch"), torch.export.Dim("time")
+    state = lambda b: (torch.randn(4, b, 4), torch.randn(4, b, 4))
+    given = (torch.randn(3, 4, 3), LENGTHS, state(3))
+    shapes = ({0: batch, 1: time}, {0: batch}, ({1: batch}, {1: batch}))
+    program = torch.export.export(model, given, dynamic_shapes=shapes)
+    assert sum("ostinato.scan" in str(node.target) for node in program.graph.nodes) == 4
+    for b, t in ((1, 1), (7, 11)):
+        x, lengths, own = torch.randn(b, t, 3), torch.randint(0, t + 1, (b,)), state(b)
+        outcomes = []
+        for run in (model, program.module()):
+            torch.manual_seed(1)
+            output, (h, c) = run(x, lengths, own)
+            outcomes.append([output, h, c])
+        for a, b_ in zip(*outcomes, strict=True):
+            torch.testing.assert_close(b_, a, rtol=0, atol=1e-5)
+    with pytest.raises((ValueError, RuntimeError), match="lengths"):
+        program.module()(torch.randn(2, 3, 3), torch.tensor([3, 4]), state(2))
+
+
+@pytest.mark.parametrize("record", ["jit", "fx"])
+def test_what_was_recorded_answers_for_other_inputs(kind, record):
+    """A record that held what a kernel wrote, and not that it was called, would answer with noise."""
+    layer = kind(3, 4, num_layers=2, bidirectional=True).eval()
+    run, x = (lambda x: layer(x)[0]), torch.randn(2, 5, 3)
+    made = torch.jit.trace(run, x, check_trace=False) if record == "jit" else make_fx(run)(x)
+    for other in (x, torch.randn(2, 5, 3)):
+        torch.testing.assert_close(made(other), run(other), rtol=0, atol=1e-6)
+
+
+def test_shapes_without_values(kind):
+    layer = kind(3, 4, bidirectional=True)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        output, _ = layer(torch.randn(2, 5, 3), lengths=torch.tensor([5, 2]))
+    assert output.shape == (2, 5, 8)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_torchs_own_check_of_the_ops(kind, plain):
+    # Rows are full here: what `saved` holds past a row's end is nobody's, and the check would compare it.
+    inputs, plan = parts(kind, batch=2, time=3, lengths=torch.tensor([3, 3]), resets=RESETS[:2, :3])
+    if plain:
+        none = dict.fromkeys(("b_ih", "b_hh", "restart_h", "restart_c", "mask", "lengths", "resets"))
+        inputs = inputs._replace(**none)
+    scan, backward = torch.ops.ostinato.scan.default, torch.ops.ostinato.scan_backward.default
+    assert set(torch.library.opcheck(scan, (*inputs, *plan)).values()) == {"SUCCESS"}
+    y, _h, _c, saved = (v.detach() for v in scan(*inputs, *plan))
+    own = [v if v is None or not v.is_floating_point() else v.detach().requires_grad_() for v in inputs]
+    wanted = [v is not None for v in inputs[:9]]
+    arguments = (*own, *plan, y, saved, torch.randn_like(y), None, None, wanted)
+    assert set(torch.library.opcheck(backward, arguments).values()) == {"SUCCESS"}
+
+
+# ---- the questions to torch that have no public answer
+
+
+def test_probe_transforming():
+    seen = []
+
+    def ask(x):
+        seen.append((probes.transforming(), probes.known()))
+        return x.sum()
+
+    x = torch.ones(2)
+    for run in (ask, grad(ask), vmap(ask), lambda x: jvp(ask, (x,), (x,)), torch.func.functionalize(ask)):
+        run(x)
+    with forward_ad.dual_level():
+        ask(x)
+    assert seen == [(False, True), *[(True, False)] * 5]
+    assert not probes.transforming()
+
+
+def test_probe_compiling():
+    seen = []
+
+    def ask(x):
+        seen.append(probes.compiling())
+        return x + 1
+
+    x = torch.ones(2)
+    ask(x)
+    make_fx(ask)(x)
+    torch.jit.trace(ask, x, check_trace=False)
+    with FakeTensorMode():
+        ask(torch.ones(2))
+    assert seen == [False, True, True, True]
+    torch._dynamo.reset()
+    told = torch.compile(lambda x: x + (1 if probes.compiling() else 0), fullgraph=True, backend="eager")
+    assert torch.equal(told(x), x + 1)
+    assert not probes.compiling()
+
+
+def test_probe_batched():
+    seen = []
+
+    class Ask(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            seen.append((probes.batched(gradient), probes.transforming()))
+            return gradient * 2
+
+    x = torch.ones(3, requires_grad=True)
+    y = Ask.apply(x)
+    torch.autograd.grad(y, x, torch.eye(3), is_grads_batched=True, retain_graph=True)
+    torch.autograd.grad(y, x, torch.ones(3))
+    assert [batched or transforming for batched, transforming in seen] == [True, False]
+    assert not probes.batched(None)
