@@ -28,6 +28,7 @@ BAD: dict[str, tuple[bytes, dict[str, Any], list[str]]] = {
     "header only": (b"date,units\n", {}, ["no rows"]),
     "text among numbers": (days(row7="2024-01-06,six"), {}, ["row 7", "'units'", "'six'"]),
     "infinite": (days(row5="2024-01-04,1e999"), {}, ["row 5", "'units'", "1e999"]),
+    "beyond all measure": (days(row5="2024-01-04,-1e200"), {}, ["row 5", "'units'", "larger units"]),
     "inf in letters": (days(row5="2024-01-04,inf"), {}, ["row 5", "'units'", "'inf'"]),
     "underscore in a number": (days(row5="2024-01-04,1_0"), {}, ["row 5", "'units'", "1_0"]),
     "time that is none": (days(row9="soon,8"), {}, ["row 9", "'date'", "'soon'"]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ostinato.data.frequency import Frequency, IrregularError, infer, parse
 
@@ -52,8 +53,11 @@ def test_no_grid() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("D", "daily"), ("h", "hourly"), ("15min", "every 15 minutes"), ("M", "monthly"), ("MS", "monthly"), ("QS-JAN", "quarterly"),
-     ("W-SUN", "weekly"), ("weekly", "weekly"), ("B", "business days"), ("2Y", "every 24 months"), ("days", "daily")],
+    [
+        ("D", "daily"), ("h", "hourly"), ("15min", "every 15 minutes"), ("M", "monthly"), ("MS", "monthly"),
+        ("QS-JAN", "quarterly"), ("W-SUN", "weekly"), ("weekly", "weekly"), ("B", "business days"),
+        ("2Y", "every 24 months"), ("days", "daily"),
+    ],
 )  # fmt: skip
 def test_words(text: str, words: str) -> None:
     assert parse(text, np.array(["2024-01-01"], "M8[us]")).words == words

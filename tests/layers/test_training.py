@@ -126,7 +126,9 @@ def test_pruned_weights_are_used():
     layer, x = ost.GRU(3, 4), torch.randn(2, 5, 3)
     prune.random_unstructured(layer, "weight_hh_l0", 1.0)
     plain = ost.GRU(3, 4)
-    plain.load_state_dict({name.removesuffix("_orig"): v for name, v in layer.state_dict().items() if "mask" not in name})
+    plain.load_state_dict(
+        {name.removesuffix("_orig"): v for name, v in layer.state_dict().items() if "mask" not in name}
+    )
     with torch.no_grad():
         plain.weight_hh_l0.zero_()
     assert torch.equal(layer(x)[0], plain(x)[0])

@@ -111,9 +111,12 @@ def cycle(x: Array) -> int | None:
     below = np.flatnonzero(likeness[: most + 1] < 0)
     if not len(below):
         return None
-    peak = int(below[0] + likeness[below[0] : most + 1].argmax())
-    if not below[0] < peak < most or likeness[peak] < max(0.3, 2.6 / math.sqrt(len(x))):
+    seen = likeness[below[0] : most + 1]
+    peaks = np.flatnonzero((seen[1:-1] > seen[:-2]) & (seen[1:-1] >= seen[2:])) + 1
+    if not len(peaks) or seen[peaks].max() < max(0.3, 2.6 / math.sqrt(len(x))):
         return None
+    # The first of those about as high as the highest: the others are its multiples.
+    peak = int(below[0] + peaks[seen[peaks] >= 0.85 * seen[peaks].max()][0])
     around = np.arange(math.ceil(0.8 * peak), min(most, math.floor(1.25 * peak)) + 1)
     return int(around[(likeness[around] + likeness[2 * around]).argmax()])  # the second turn tells them apart
 
@@ -126,9 +129,11 @@ def guess(x: Array, steps: Steps, calendar: list[float]) -> tuple[list[float], s
     """
     able = [period for period in calendar if len(x) >= 2 * near(period) + 1]
     strengths = {period: strength(x, steps, period) for period in able}
-    found = sorted((p for p in able if strengths[p] >= STRONG), key=lambda p: -strengths[p])
-    if found:
-        return found + [p for p in able if p not in found], "by the calendar and the data"
+    if able and max(strengths.values()) >= STRONG:
+        best = able[0]
+        for period in able[1:]:  # a longer season holds the shorter one: it must explain more
+            best = period if strengths[period] > strengths[best] + STRONG else best
+        return [best, *(period for period in able if period != best)], "by the calendar and the data"
     lag = cycle(x)
     if lag is not None:
         return [float(lag), *able], "by autocorrelation"

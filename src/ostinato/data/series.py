@@ -14,6 +14,7 @@ from ostinato.data.times import write
 
 Array = NDArray[np.float64]
 MOST_STEPS = 50_000_000
+LARGEST = 1e100  # its square is still a number
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,10 @@ def regular(points: Points, freq: str | None = None, duplicates: str | None = No
     """
     if np.isnan(points.values).all():
         raise DataError(points.source, "holds no values", "give at least one", column=points.name)
+    huge = np.flatnonzero(np.abs(points.values) > LARGEST)
+    if len(huge):
+        found = f"{points.values[huge[0]]:g}, beyond {LARGEST:g}"
+        raise DataError(points.source, found, "use larger units", row=int(points.rows[huge[0]]), column=points.name)
     points, notes = _sorted(points)
     points, joined = _joined(points, duplicates, freq)
     grid, moved = _grid(points, freq)
@@ -193,7 +198,7 @@ def _grid(points: Points, freq: str | None) -> tuple[Frequency, list[str]]:
 
 def _placed(points: Points, steps: NDArray[np.int64]) -> Array:
     length = int(steps[-1] - steps[0]) + 1
-    if length > max(MOST_STEPS, 0) or length > 1000 * len(steps) + 100_000:
+    if length > MOST_STEPS or length > 1000 * len(steps) + 100_000:
         place = int(np.diff(steps).argmax()) + 1
         when = points.label(place)
         found = f"{when} leaves a gap of {int(np.diff(steps).max()):,} steps before it"

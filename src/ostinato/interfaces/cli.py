@@ -37,7 +37,7 @@ def application(words: Sequence[str]) -> typer.Typer:
         help=_ABOUT, epilog=_lines("ostinato demo", "ostinato forecast sales.csv --target units --horizon 14"),
         add_completion=False, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     )  # fmt: skip
-    app.callback()(_version)
+    app.callback(help=_ABOUT)(_version)
     called = next((word for word in words if not word.startswith("-")), "")
     for name, task in tasks.found().items():
         if name == called:
@@ -54,12 +54,19 @@ def _nothing() -> None:
     """Stands for a task that was not called."""
 
 
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Say the version and end.", show_default=False)] = False,
-) -> None:
-    if version:
+def _say_version(asked: bool) -> None:
+    if asked:
         print(f"ostinato {__version__}")
         raise typer.Exit
+
+
+def _version(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.", show_default=False),
+    ] = False,
+) -> None:
+    """What stands before every command."""
 
 
 def _lines(*examples: str) -> str:
@@ -112,7 +119,7 @@ _RUN = [
     _option("out", Optional[Path], "folder of the results (default runs/TASK-DATE-TIME)", metavar="DIR"),  # noqa: UP045
     _option("overwrite", bool, "write into a folder that is not empty", False),
     _option("resume", bool, "go on from the folder's checkpoint", False),
-    _option("threads", Optional[int], "CPU threads", metavar="N"),  # noqa: UP045
+    _option("threads", Optional[int], "CPU threads (default half of the cores)", metavar="N"),  # noqa: UP045
     _option("quiet", bool, "say nothing but errors", False),
     _option("json", bool, "say metrics.json and nothing else", False),
 ]
@@ -134,8 +141,9 @@ def _run(name: str, values: dict[str, Any]) -> None:
     )  # fmt: skip
     from ostinato.interfaces import report, screen
 
+    page = report.render(outcome)
     task.save(out / "model.ost")
-    folder.write(out, outcome, report.render(outcome))
+    folder.write(out, outcome, page)
     if values["json"]:
         print(json.dumps(outcome.to_json(), indent=2))
     elif not values["quiet"]:
@@ -143,13 +151,12 @@ def _run(name: str, values: dict[str, Any]) -> None:
 
 
 def _threads(count: int | None) -> None:
-    if count is None:
-        return
-    if count < 1:
+    """Half of the cores where nobody said: the networks are small, and the other half is often busy."""
+    if count is not None and count < 1:
         raise ValueError(f"--threads {count}: give at least 1")
     import torch
 
-    torch.set_num_threads(count)
+    torch.set_num_threads(count or max(1, (os.cpu_count() or 2) // 2))
 
 
 def _cleared(out: Path) -> Any:

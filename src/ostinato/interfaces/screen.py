@@ -32,17 +32,16 @@ def show(outcome: Outcome, folder: Path | None, console: Console | None = None) 
 
 
 def verdict(outcome: Outcome) -> str:
-    """Who is best, by the first metric of the table, whoever that is."""
+    """Where ostinato stands by the first metric of the table, and who is best, whoever that is."""
     metric = next(iter(outcome.best))
-    winner = outcome.winner(metric)
-    scores = {name: row[metric] for name, row in outcome.rows() if metric in row}
-    if winner == "ostinato":
-        others = {name: score for name, score in scores.items() if name != winner}
-        nearest = min(others, key=lambda name: abs(others[name] - scores[winner]), default=None)
-        against = f"; nearest: {nearest}, {number(scores[nearest])}" if nearest else ""
-        return f"best by {metric}: ostinato, {number(scores[winner])}{against}"
-    ours = f"here ostinato, {number(scores['ostinato'])}, does not beat it"
-    return f"best by {metric}: {winner}, {number(scores[winner])}; {ours}"
+    scores = {name: row[metric] for name, row in outcome.rows() if math.isfinite(row.get(metric, math.nan))}
+    ordered = sorted(scores, key=lambda name: scores[name], reverse=outcome.best[metric] == "max")
+    place = ordered.index("ostinato") + 1
+    other = ordered[0] if place > 1 else next(iter(ordered[1:]), None)
+    ours = f"by {metric} ostinato is number {place} of {len(ordered)} with {number(scores['ostinato'])}"
+    if other is None:
+        return ours
+    return f"{ours}; {'best' if place > 1 else 'next'} is {other} with {number(scores[other])}"
 
 
 def _metrics(outcome: Outcome) -> Table:

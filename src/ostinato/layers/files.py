@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ostinato.format import FormatError
 from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
 
 LAYERS: dict[str, type[Recurrent]] = {kind.__name__: kind for kind in (Recurrent, RNN, LSTM, GRU)}
+LARGEST = 2**31 - 1  # of a size, as a Spec has it
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -56,15 +58,24 @@ def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Recurrent:
     """The layer that the manifest declares, without memory (on the meta device)."""
     kind, arguments = manifest.get("class"), manifest.get("arguments")
     if kind not in LAYERS or not isinstance(arguments, dict):
-        raise FormatError(f"{path}: class {kind!r} is none of {', '.join(LAYERS)}")
+        raise FormatError(f"{path}: class {short(kind)} is none of {', '.join(LAYERS)}")
     if not isinstance(arguments.get("num_layers"), int) or arguments["num_layers"] > tensors:
-        raise FormatError(f"{path}: {arguments.get('num_layers')!r} layers are declared, {tensors} tensors are there")
+        raise FormatError(
+            f"{path}: {short(arguments.get('num_layers'))} layers are declared, {tensors} tensors are there"
+        )
+    for word in ("input_size", "hidden_size"):
+        if not isinstance(arguments.get(word), int) or arguments[word] > LARGEST:
+            raise FormatError(f"{path}: {word} is {short(arguments.get(word))}, no size of a layer")
+    if where := sorted(arguments.keys() & {"device", "dtype"}):
+        raise FormatError(f"{path}: {', '.join(where)}: not a file's to say")
     try:
         layer = _on_meta(LAYERS[kind], arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise FormatError(f"{path}: the arguments make no {kind}: {error}") from None
+        raise FormatError(f"{path}: the arguments make no {kind}: {str(error)[:200]}") from None
     if layer.cell != arguments.get("cell"):
-        raise FormatError(f"{path}: class {kind} has the cell {layer.cell!r}, the file says {arguments.get('cell')!r}")
+        raise FormatError(
+            f"{path}: class {kind} has the cell {layer.cell!r}, the file says {short(arguments.get('cell'))}"
+        )
     return layer
 
 

@@ -30,6 +30,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {
     "zoneout": (0.0,),
 }
 SIZES = ("input_size", "hidden_size", "num_layers")
+LARGEST = 2**31 - 1  # of a size, as a Spec has it
 FLAGS = ("bias", "bidirectional", "residual", "learn_initial_state")
 
 
@@ -61,8 +62,9 @@ def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[s
                 f"{path}: {word}={found} has no kernel yet: load it with `ostinato.load`, which needs torch"
             )
     for word in SIZES:
-        if type(arguments.get(word)) is not int or arguments[word] < 1:
-            raise FormatError(f"{path}: {word} is {short(arguments.get(word))}, not a whole number of at least 1")
+        if type(arguments.get(word)) is not int or not 1 <= arguments[word] <= LARGEST:
+            found = short(arguments.get(word))
+            raise FormatError(f"{path}: {word} is {found}, not a whole number from 1 to {LARGEST}")
     for word in FLAGS:
         if type(arguments.get(word, False)) is not bool:
             raise FormatError(f"{path}: {word} is {short(arguments[word])}, not true or false")

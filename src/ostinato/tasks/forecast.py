@@ -211,15 +211,15 @@ class Forecaster(Task):
             raise ValueError("--valid comes between the data and what is held out: give --test FILE too")
         series = self._read(builtin.sunspots() if data is None else data)
         before, later = self._split(series, test)
-        limits = {
-            part: share * self.options.time_limit if self.options.time_limit else None for part, share in SHARES.items()
-        }
+        learnt, _ = self._joined(before, validation)
+        whole = learnt.then(later, _name(test) or series.name)
+        limit = self.options.time_limit
+        limits = {part: share * limit if limit else None for part, share in SHARES.items()}
         self.fit(
             before, validation=validation, out=out, resume=resume, quiet=quiet, callbacks=callbacks,
             time_limit=limits["fit"],
         )  # fmt: skip
-        measured, learnt = self._corrector, self._series
-        whole = learnt.then(later, _name(test) or series.name)
+        measured = self._corrector
         rival = Corrector.fit(
             learnt, self._known, measured.plan, network="feed_forward", time_limit=limits["feed_forward"]
         )

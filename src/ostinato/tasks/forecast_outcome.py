@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 
 BEST = {"mae": "min", "rmse": "min", "smape": "min", "mase": "min"}
 CLASSICAL = ("naive", "seasonal_naive", "drift")
+EARLIEST, LATEST = np.datetime64("0100"), np.datetime64("9900")
 SHOWN = 5  # lines of the forecast that the terminal gets
 
 
@@ -184,8 +185,10 @@ def _telling(others: dict[str, Forecast], target: Array) -> list[str]:
 
 
 def _x(series: Series, ahead: int = 0) -> Any:
-    """Moments for an axis, those of the steps ahead too."""
-    return series.frequency.times(np.arange(series.start, series.end + ahead))
+    """Moments for an axis, those of the steps ahead too; counted where the calendar of pictures does not reach."""
+    times = series.frequency.times(np.arange(series.start, series.end + ahead))
+    drawable = times.dtype.kind == "i" or (times[0] > EARLIEST and times[-1] < LATEST)
+    return times if drawable else np.arange(1, len(times) + 1)
 
 
 def _padded(values: Array, before: int, after: int = 0) -> Array:

@@ -1,0 +1,113 @@
+"""The report and the terminal: self-contained, well-formed, honest."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ostinato.interfaces import folder, pictures, report, screen
+from ostinato.tasks.outcome import Chart, Line, Outcome
+
+
+def chart(x: np.ndarray) -> Chart:
+    y = np.linspace(1, 2, len(x))
+    lines = [Line("truth", y, "truth"), Line("a<b", np.where(y > 1.5, y, np.nan), "ours"), Line("naive", y, "baseline")]
+    return Chart(
+        "Fan & truth", "See <here>.", x, lines, [("95 % interval", y - 1, y + 1)], [(x[3], "held out")], "t", "y"
+    )
+
+
+def outcome_of(**scores: float) -> Outcome:
+    rows = {name: {"mae": score, "rmse": 2 * score} for name, score in scores.items()}
+    return Outcome(
+        task="forecast", data="<script>.csv", metrics={**rows.pop("ostinato"), "coverage_80": 0.75}, baselines=rows,
+        best={"mae": "min", "rmse": "min"}, parameters=1234, seconds=1.5, epochs=3, seed=0,
+        columns={"t": ["1"], "forecast": [float("nan")]}, notes=["filled <1> gap"], settings={"look_back": 12},
+        charts=[chart(np.arange(8)), chart(np.arange("2024-01", "2024-09", dtype="M8[M]").astype("M8[us]"))],
+        answer=(["t", "forecast"], [["1", "2"]]),
+    )  # fmt: skip
+
+
+class Balanced(HTMLParser):
+    """Fails on tags that are not closed in order, and collects what a page would fetch."""
+
+    empty = frozenset(("meta", "br", "img", "link", "input", "hr"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in self.empty:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_report_is_one_whole_page() -> None:
+    page = report.render(outcome_of(ostinato=1.0, naive=2.0))
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    assert all(link.startswith("#") for link in parser.fetched)
+    assert "<script" not in page
+    assert "&lt;script&gt;.csv" in page
+    assert page.count("<svg") == 2
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_pictures_take_the_colour_of_the_page_and_repeat() -> None:
+    found = pictures.svg(chart(np.arange(8)))
+    assert "currentColor" in found
+    assert pictures.INK not in found
+    assert found == pictures.svg(chart(np.arange(8)))
+    head = re.match(r"<svg[^>]*>", found)
+    assert head
+    assert "viewBox" in head[0]
+    assert " width=" not in head[0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [({"ostinato": 1.0, "naive": 2.0}, "number 1 of 2 with 1; next is naive with 2"),
+     ({"ostinato": 3.0, "naive": 2.0, "drift": 4.0}, "number 2 of 3 with 3; best is naive with 2"),
+     ({"ostinato": 3.0}, "number 1 of 1")],
+)  # fmt: skip
+def test_who_wins_is_said(scores: dict[str, float], said: str) -> None:
+    assert said in screen.verdict(outcome_of(**scores))
+
+
+def test_the_best_of_each_column_is_marked() -> None:
+    page = report.render(outcome_of(ostinato=3.0, naive=2.0))
+    naive = re.search(r"<tr><td>naive</td>.*?</tr>", page)
+    ours = re.search(r"<tr class=ours>.*?</tr>", page)
+    assert naive
+    assert ours
+    assert naive[0].count("class=best") == 2
+    assert ours[0].count("class=best") == 0
+
+
+def test_the_terminal_shows_the_table() -> None:
+    text = io.StringIO()
+    screen.show(outcome_of(ostinato=1.0, naive=2.0), None, Console(file=text, width=100))
+    for word in ("ostinato", "naive", "filled <1> gap", "1,234 parameters", "0.75"):
+        assert word in text.getvalue()
+
+
+def test_what_is_not_finite_is_null_and_never_best() -> None:
+    found = replace(outcome_of(ostinato=float("nan"), naive=2.0))
+    assert found.to_json()["metrics"]["mae"] is None
+    assert found.winner("mae") == "naive"
+    assert folder.table(found.columns) == "t,forecast\n1,\n"
