@@ -251,5 +251,5 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in err
-    assert "--resume" in err
+    assert "--out out --resume" in err
     assert not (tmp_path / "out" / "metrics.json").exists()

@@ -146,6 +146,16 @@ def test_zoneout_of_the_two_states_apart():
     assert (c != 0).all()
 
 
+def test_zoneout_has_its_own_mask_for_each_state_and_step():
+    layer, state = ost.LSTM(4, 64, zoneout=0.5), tuple(torch.randn(1, 20, 64) for _ in range(2))
+    _, (h, c) = layer(torch.randn(20, 1, 4), state)
+    of_h, of_c = h == state[0], c == state[1]
+    assert 0.45 < (of_h == of_c).double().mean() < 0.55
+    output, _ = layer(torch.randn(20, 9, 4))
+    kept = output[:, 1:] == output[:, :-1]
+    assert 0.45 < (kept[:, 1:] == kept[:, :-1]).double().mean() < 0.55
+
+
 def test_weight_dropout_drops_entries_of_R_once_a_pass():
     layer = echo(60, weight_dropout=0.25)
     with torch.no_grad():

@@ -85,7 +85,7 @@ def _add_task(app: typer.Typer, name: str) -> None:
     examples = [f"{line}   [dim]{about}[/dim]" for line, about in kind.examples]
 
     def command(**values: Any) -> None:
-        with _refusing(values.get("out")):
+        with _refusing(values):
             _run(name, values)
 
     _sign(command, [*_FILES, *flags.parameters(kind.Options), *_RUN])
@@ -301,15 +301,14 @@ def _given(data: Path | None) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _refusing(out: Path | None = None) -> Iterator[None]:
+def _refusing(values: dict[str, Any] | None = None) -> Iterator[None]:
     """What goes wrong becomes one line on standard error and an exit status; OSTINATO_DEBUG=1 shows the traceback."""
     try:
         yield
     except KeyboardInterrupt:
-        print(
-            "\nostinato: stopped: the same command with --resume and --out goes on from the last checkpoint",
-            file=sys.stderr,
-        )
+        out = (values or {}).get("out")
+        more = f": the same command with --out {out} --resume goes on from the last checkpoint" if out else ""
+        print(f"\nostinato: stopped{more}", file=sys.stderr)
         raise typer.Exit(STOPPED) from None
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
