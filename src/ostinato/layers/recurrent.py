@@ -204,6 +204,8 @@ class Recurrent(nn.Module):
 
     def _noise(self, k: int, d: int, x: Tensor, key: Tensor | None) -> dict[str, Any]:
         """Recurrent dropout's mask and zoneout's, for one layer and direction."""
+        if not (self.recurrent_dropout or any(self.zoneout)):
+            return {}
         (batch, time), sizes = x.shape[:2], self._cell(k).sizes()
         mask = zoneout = None
         if key is not None and self.recurrent_dropout:

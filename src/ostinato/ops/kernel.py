@@ -53,7 +53,6 @@ class Gradients(NamedTuple):
 
 def forward(inputs: Inputs, plan: Plan, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
     """Output (batch, time, hidden), end states, and what the backward needs where `keep` is set."""
-    inputs = _dense(inputs)
     batch, time, hidden = *inputs.x.shape[:2], inputs.R.shape[1]
     y = inputs.x.new_empty(batch, time, hidden)
     end_h = inputs.x.new_empty(batch, hidden)
@@ -73,7 +72,6 @@ def backward(
     wanted: tuple[bool, ...],
 ) -> Gradients:
     """The gradients of those of the first nine inputs that are `wanted`, from those of y, h and c."""
-    inputs = _dense(inputs)
     dy, dh, dc = (g if g is None else g.contiguous() for g in (*gradients, None)[:3])
     out = Gradients(*(_room(v) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True)))
     if plan[0] != KINDS["rnn"] and saved is None and y.numel():
@@ -82,29 +80,23 @@ def backward(
     return out
 
 
-def _dense(inputs: Inputs) -> Inputs:
-    """x as it is where its last dimension is dense; all else contiguous."""
-    x = inputs.x if inputs.x.stride(-1) == 1 or inputs.x.shape[-1] == 1 else inputs.x.contiguous()
-    dense = {name: v.contiguous() for name, v in inputs._asdict().items() if name != "x" and v is not None}
-    return inputs._replace(x=x, **dense)
-
-
 def _room(like: Tensor) -> Tensor:
     return torch.empty_like(like, memory_format=torch.contiguous_format)
 
 
 def _call(inputs: Inputs, plan: Plan) -> tuple[Any, ...]:
-    x, W, R, b_ih, b_hh, h, c, restart_h, restart_c, mask, lengths, resets = map(_lend, inputs)
+    x = inputs.x if inputs.x.stride(-1) == 1 else inputs.x.contiguous()  # the kernels take any other strides
+    W, R, b_ih, b_hh, h, c, restart_h, restart_c, mask, lengths, resets = map(_lend, inputs[1:])
     kind, activation, reverse = plan
     return (
-        kind, activation, x, W, R, b_ih, b_hh, h, c, lengths, resets, restart_h, restart_c, mask,
+        kind, activation, x.detach().numpy(), W, R, b_ih, b_hh, h, c, lengths, resets, restart_h, restart_c, mask,
         reverse, torch.get_num_threads(),
     )  # fmt: skip
 
 
 def _lend(tensor: Tensor | None) -> Any:
-    """The tensor's memory as a numpy array: a tenth of the cost of DLPack, and never a copy."""
-    return None if tensor is None else tensor.detach().numpy()
+    """The tensor's memory as a numpy array, a tenth of the cost of DLPack; a copy only of what is not dense."""
+    return None if tensor is None else tensor.detach().contiguous().numpy()
 
 
 def _pooled(like: Tensor, *shape: int) -> Tensor:
