@@ -43,8 +43,8 @@ check: .venv/dev  ## the long proofs: thousands of random cases, kills, a full d
 	$(BIN)/python -m pytest -m long
 
 lint: .venv/dev  ## ruff, mypy, and the floors of the house
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
