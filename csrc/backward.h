@@ -1,8 +1,8 @@
 // A whole sequence backward through time, in two rounds.
 //
 // Round one, each thread on its own rows, from the last step to the first: pointwise gives dz, one product gives
-// dh = dz R of the step before. Round two, over all steps at once: dW, dR and the biases' gradients are one product
-// dz^T [x h 1], dx = dz W. Its sums run over the steps in an order that does not depend on the threads.
+// dh = dz R of the step before. Round two, over all steps at once: dW and dR are one product dz^T [x h],
+// the biases' gradients its plain sums, dx = dz W. Its sums run over the steps in an order that does not depend on the threads.
 #pragma once
 
 #include "gemm.h"
@@ -63,10 +63,10 @@ template <class T, class Cell> class Backward {
     o.dh = arena.take<T>(all), o.dc = arena.take<T>(Cell::STATES > 1 ? all : 0);
     o.direct = arena.take<T>(s.mask ? all : 0);
     o.dz = arena.take<T>(most_rows() * Cell::H_GATES * H + L);
-    o.columns = arena.take<T>(CHUNK * TALL);
-    o.line = arena.take<T>(padded<T>(D + H + 1));
-    o.operand = arena.take<T>(CHUNK * padded<T>(D + H + 1));
-    o.sums = arena.take<T>(share() * padded<T>(D + H + 1));
+    o.columns = arena.take<T>(CHUNK * TALL + L);
+    o.line = arena.take<T>(padded<T>(D + H));
+    o.operand = arena.take<T>(CHUNK * padded<T>(D + H));
+    o.sums = arena.take<T>(share() * padded<T>(D + H));
     o.out = arena.take<T>(CHUNK * WIDEST * L);
     return o;
   }
@@ -110,16 +110,16 @@ template <class T, class Cell> class Backward {
     const T* saved = s.saved + at * Cell::SAVED * H;
     T *dz = g.dz + at * Cell::DZ * H, *near = o.dz + r * Cell::H_GATES * H;
     T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * stride : nullptr;
-    for (long j = 0; j < H; j += L) {
-      const int n = int(H - j < L ? H - j : L);
+    T* passed = s.mask ? o.direct + r * stride : dh;
+    by_vectors<T>(H, [&](long j, auto n) {
       const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j);
       const auto back = Cell::backward(s, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
                                        dc ? load(dc + j) : Vec<T>{});
       for (int k = 0; k < Cell::DZ; ++k) store(dz + k * H + j, back.dz[k], n);
       for (int k = 0; k < Cell::H_GATES; ++k) store(near + k * H + j, back.dz[k], n);
-      store((s.mask ? o.direct + r * stride : dh) + j, back.dh);
+      store(passed + j, back.dh);
       if (dc) store(dc + j, back.dc);
-    }
+    });
   }
 
   // dh of the step before: what passed by the product, and dz R. With a mask the product saw mask * h.
@@ -152,12 +152,13 @@ template <class T, class Cell> class Backward {
 
   static constexpr long TALL = MOST_ROWS[WIDEST];
 
-  // A product dz^T [x h 1], or with x or h alone, and where its columns go.
+  // A product dz^T [x h], or with x or h alone, and where its columns go; the biases take dz's plain sums.
   struct Outer {
     long columns, split, jump;  // row m of the weights' gradient is column m of dz, from `split` on m + jump
     bool x, h;
     T *dW, *dR, *bias[2];
-    long width(long D, long H) const { return (x ? D : 0) + (h ? H : 0) + 1; }
+    long width(long D, long H) const { return (x ? D : 0) + (h ? H : 0); }
+    long column(long m) const { return m < split ? m : m + jump; }
   };
 
   void over_all_steps(int thread, const Own& o) const {
@@ -201,9 +202,10 @@ template <class T, class Cell> class Backward {
       }
     }
     for (long m = first; m < last; ++m) hand_out(o, job, panels, m, m - first);
+    if (job.bias[0] || job.bias[1]) add_up(job, first, last);
   }
 
-  // [x h 1] of step n of (batch, time), side by side.
+  // [x h] of step n of (batch, time), side by side.
   const T* operand(const Outer& job, long n, T* line) const {
     const long b = n / s.time, p = n % s.time, t = place(s, b, p);
     T* to = line;
@@ -212,20 +214,17 @@ template <class T, class Cell> class Backward {
       const T* h = before(0, b, t, p, restarts(s, b, t));
       std::memcpy(to, h, H * sizeof(T));
       for (long j = 0; s.mask && j < H; ++j) to[j] *= s.mask[b * H + j];
-      to += H;
     }
-    *to = T(1);
     return line;
   }
 
   // Columns m.. of dz over one run, times the operand, on top of the sums.
   void add(const Own& o, const Outer& job, Panels<T> panels, const Run& run, long m, long at, int rows) const {
     const long across = Cell::DZ * H;
-    const T* a = g.dz + run.first * across + m + (m < job.split ? 0 : job.jump);
+    const T* a = g.dz + run.first * across + job.column(m);
     long step = across;
     if (panels.columns >= PACKING_PAYS) {
-      for (long k = 0; k < run.count; ++k)
-        for (int r = 0; r < rows; ++r) o.columns[k * TALL + r] = a[k * across + r];
+      for (long k = 0; k < run.count; ++k) copy_few(o.columns + k * TALL, a + k * across, rows);
       a = o.columns, step = TALL;
     }
     for (long p = 0; p < panels.count(); ++p) {
@@ -233,6 +232,12 @@ template <class T, class Cell> class Backward {
       T* z = o.sums + panels.offset(p, share()) + at * Q * L;
       product(rows, run.count, a, 1L, step, o.operand + panels.offset(p, run.count), Q, z, Q * L, z, Q * L);
     }
+  }
+
+  // At most TALL numbers; where a vector holds them it is written whole, and the next row over its end.
+  static void copy_few(T* to, const T* from, int n) {
+    if constexpr (L >= TALL) store(to, load(from, n));
+    else for (int r = 0; r < n; ++r) to[r] = from[r];
   }
 
   void hand_out(const Own& o, const Outer& job, Panels<T> panels, long m, long at) const {
@@ -247,10 +252,22 @@ template <class T, class Cell> class Backward {
     }
     if (job.h) {
       if (job.dR) std::memcpy(job.dR + m * H, from, H * sizeof(T));
-      from += H;
     }
-    for (T* bias : job.bias)
-      if (bias) bias[m] = *from;
+  }
+
+  // The biases' gradient: dz summed over all steps, a vector of columns at a time.
+  void add_up(const Outer& job, long first, long last) const {
+    for (long m = first; m < last;) {
+      const long stop = m < job.split && job.split < last ? job.split : last;
+      const int n = int(stop - m < L ? stop - m : L);
+      const T* from = g.dz + job.column(m);
+      Vec<T> sum{};
+      for (Run run{0, 0}; next(run);)
+        for (long k = 0; k < run.count; ++k) sum += load(from + (run.first + k) * Cell::DZ * H, n);
+      for (T* bias : job.bias)
+        if (bias) store(bias + m, sum, n);
+      m += n;
+    }
   }
 
   // dx = dz W, run by run; the runs are dealt to the threads in turn.

@@ -2,7 +2,7 @@
 //
 // Everything is made of one tile: z[r, :] = init[r, :] + sum_k a[r, k] * panel[k, :] for R rows and Q
 // vectors, all of z in registers. a has any two strides: rows of a batch (k next to each other) in the time
-// loop, packed columns (rows next to each other) for dW = dz^T [x h 1]. A panel is packed: its Q vectors of
+// loop, packed columns (rows next to each other) for dW = dz^T [x h]. A panel is packed: its Q vectors of
 // step k lie together. The order of the sum is k, whatever R is: a row's result does not depend on its company.
 #pragma once
 

@@ -40,7 +40,7 @@ template <class T> inline Vec<T> load(const T* p) { return *reinterpret_cast<con
 template <class T> inline void store(T* p, Vec<T> v) { *reinterpret_cast<typename Simd<T>::Loose*>(p) = v; }
 
 // The first n lanes (1 <= n <= LANES): memory past them is neither read nor written; lanes past them read 0.
-template <class T> inline Vec<T> load(const T* p, int n) {
+template <class T> inline __attribute__((always_inline)) Vec<T> load(const T* p, int n) {
   if (n == LANES<T>) return load(p);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
@@ -51,7 +51,7 @@ template <class T> inline Vec<T> load(const T* p, int n) {
   return v;
 #endif
 }
-template <class T> inline void store(T* p, Vec<T> v, int n) {
+template <class T> inline __attribute__((always_inline)) void store(T* p, Vec<T> v, int n) {
   if (n == LANES<T>) return store(p, v);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
@@ -59,6 +59,17 @@ template <class T> inline void store(T* p, Vec<T> v, int n) {
 #else
   for (int i = 0; i < n; ++i) p[i] = v[i];
 #endif
+}
+
+// f(j, n) for each vector of `length` numbers: j where it begins, n how many of its lanes count. Only the last may be
+// short, so that in all others n is known when the code is made and costs nothing.
+template <int N> struct Whole {
+  constexpr operator int() const { return N; }
+};
+template <class T, class F> inline void by_vectors(long length, const F& f) {
+  long j = 0;
+  for (; j + LANES<T> <= length; j += LANES<T>) f(j, Whole<LANES<T>>{});
+  if (j < length) f(j, int(length - j));
 }
 
 // Two vectors whose lanes are blocks of D: the blocks that stand crosswise change places.

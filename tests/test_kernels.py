@@ -66,8 +66,8 @@ def compare(inputs, plan, tolerance):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_equals_the_reference(kind, dtype, size):
-    torch.manual_seed(hash((kind, size)) % 1000)
-    tolerance = 2e-6 if dtype == torch.float32 else 1e-13
+    torch.manual_seed(KINDS.index(kind) * 100 + SIZES.index(size))
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-13
     for B, T in [(1, 7), (3, 4), (13, 5), (2, 70)]:
         for flags in range(8):
             on = {"lengths": bool(flags & 1), "resets": bool(flags & 2), "mask": bool(flags & 4)}

@@ -17,7 +17,7 @@ template <class T> struct Gru {
   static int x_gate(int slot) { return slot == 0 ? 2 : slot - 1; }  // weights' rows are r z n
   static int h_gate(int slot) { return slot - 1; }
 
-  static V forward(const Scan<T>& s, const T* z, V h, T*, T* saved, int lanes) {
+  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const T* z, V h, T*, T* saved, int lanes) {
     constexpr int L = LANES<T>;
     const V r = sigmoid_of<T>(load(z + L)), u = sigmoid_of<T>(load(z + 2 * L)), q = load(z + 3 * L);
     const V n = tanh_of<T>(load(z) + r * q);
@@ -30,7 +30,7 @@ template <class T> struct Gru {
   }
 
   struct Back { V dz[DZ], dh, dc; };
-  static Back backward(const Scan<T>& s, const T* saved, int lanes, V, V h, V, V dh, V) {
+  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const T* saved, int lanes, V, V h, V, V dh, V) {
     const long H = s.hidden;
     const V r = load(saved, lanes), u = load(saved + H, lanes), n = load(saved + 2 * H, lanes);
     const V q = load(saved + 3 * H, lanes);

@@ -15,7 +15,7 @@ template <class T> struct Lstm {
   static int x_gate(int slot) { return slot; }
   static int h_gate(int slot) { return slot; }
 
-  static V forward(const Scan<T>& s, const T* z, V, T* c, T* saved, int n) {
+  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const T* z, V, T* c, T* saved, int n) {
     constexpr int L = LANES<T>;
     const V i = sigmoid_of<T>(load(z)), f = sigmoid_of<T>(load(z + L));
     const V g = tanh_of<T>(load(z + 2 * L)), o = sigmoid_of<T>(load(z + 3 * L));
@@ -30,7 +30,7 @@ template <class T> struct Lstm {
   }
 
   struct Back { V dz[DZ], dh, dc; };  // dh, dc: what goes on to the step before, without R's part
-  static Back backward(const Scan<T>& s, const T* saved, int n, V, V, V c, V dh, V dc) {
+  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const T* saved, int n, V, V, V c, V dh, V dc) {
     const long H = s.hidden;
     const V i = load(saved, n), f = load(saved + H, n), g = load(saved + 2 * H, n), o = load(saved + 3 * H, n);
     const V t = tanh_of<T>(load(saved + 4 * H, n));

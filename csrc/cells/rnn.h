@@ -34,10 +34,10 @@ template <class T> struct Rnn {
     }
   }
 
-  static V forward(const Scan<T>& s, const T* z, V, T*, T*, int) { return activate(s.activation, load(z)); }
+  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const T* z, V, T*, T*, int) { return activate(s.activation, load(z)); }
 
   struct Back { V dz[DZ], dh, dc; };
-  static Back backward(const Scan<T>& s, const T*, int, V h, V, V, V dh, V) {
+  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const T*, int, V h, V, V, V dh, V) {
     return {{dh * slope(s.activation, h)}, V{}, V{}};
   }
 };
