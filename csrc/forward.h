@@ -220,14 +220,14 @@ template <class T, class Cell> class Forward {
     const long b = rows.rows[r], p = rows.place(r, t);
     T* y = s.y + b * s.y_row + p * s.y_step;
     T* saved = s.saved ? s.saved + (b * s.time + p) * Cell::SAVED * s.hidden : nullptr;
-    for (int v = 0; v < panels.units(u); ++v) {
-      const long j = panels.first(u) + v * L, i = r * stride + j;
-      const int n = int(s.hidden - j < L ? s.hidden - j : L);
-      const Vec<T> h = Cell::forward(s, z + v * Cell::Z * L, load(o.h[0] + i), Cell::STATES > 1 ? o.c + i : nullptr,
+    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
+    by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
+      const long j = first + v, i = r * stride + j;
+      const Vec<T> h = Cell::forward(s, z + v * Cell::Z, load(o.h[0] + i), Cell::STATES > 1 ? o.c + i : nullptr,
                                      saved ? saved + j : nullptr, n);
       store(o.h[1] + i, h);
       store(y + j, h, n);
-    }
+    });
   }
 
   // Row r has taken its last step: its state is the answer.
