@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ostinato.registry import Registry
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 Array = NDArray[np.float64]
 
-_REGISTRY: dict[str, type[Baseline]] = {}
+_REGISTRY: Registry[Baseline] = Registry("baseline")
 
 
 def names() -> list[str]:
@@ -36,11 +37,7 @@ def get(name: str) -> type[Baseline]:
         ...
     ValueError: baseline 'drif' is not registered; did you mean 'drift'?
     """
-    if name not in _REGISTRY:
-        near = difflib.get_close_matches(str(name).lower(), _REGISTRY, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
-        raise ValueError(f"baseline {name!r} is not registered; {hint}")
-    return _REGISTRY[name]
+    return _REGISTRY.find(name)
 
 
 class Baseline:
@@ -67,13 +64,7 @@ class Baseline:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.name:
-            return
-        there = _REGISTRY.get(cls.name)
-        if there is not None and there.__qualname__ != cls.__qualname__:
-            owner = f"{there.__module__}.{there.__qualname__}"
-            raise ValueError(f"baseline {cls.name!r} is registered already, by {owner}: give this one another name")
-        _REGISTRY[cls.name] = cls
+        _REGISTRY.add(cls)
 
     def __init__(self) -> None:
         self.notes: tuple[str, ...] = ()

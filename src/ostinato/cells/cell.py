@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -10,10 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ostinato.registry import Registry
+
 State = tuple[Tensor, ...]
 Weights = Mapping[str, Tensor]
 
-_REGISTRY: dict[str, type[GatedCell]] = {}
+_REGISTRY: Registry[GatedCell] = Registry("cell")
 
 
 def names() -> list[str]:
@@ -31,11 +32,7 @@ def get(name: str) -> type[GatedCell]:
     Raises:
         ValueError: no such cell; the nearest name is given.
     """
-    if name not in _REGISTRY:
-        near = difflib.get_close_matches(str(name).lower(), _REGISTRY, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
-        raise ValueError(f"cell {name!r} is not registered; {hint}")
-    return _REGISTRY[name]
+    return _REGISTRY.find(name)
 
 
 def check_size(word: str, size: Any) -> None:
@@ -100,12 +97,7 @@ class GatedCell(Cell):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.name:
-            return
-        there = _REGISTRY.get(cls.name)
-        if there is not None and there.__qualname__ != cls.__qualname__:
-            raise ValueError(f"cell {cls.name!r} is registered already, by {there.__module__}.{there.__qualname__}")
-        _REGISTRY[cls.name] = cls
+        _REGISTRY.add(cls)
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, own_weights: bool = True) -> None:
         super().__init__()
@@ -184,6 +176,14 @@ class GatedCell(Cell):
 def normalise(w: Weights, name: str, v: Tensor) -> Tensor:
     """LN(v) = gain * (v - mean) / sqrt(var + 1e-5) + shift (Ba 2016)."""
     return F.layer_norm(v, v.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def affine(w: Weights, side: str, v: Tensor, normed: bool) -> Tensor:
+    """M v + b, or LN(M v) + b; `side` "ih" is the input's M = W, "hh" the state's M = R."""
+    if not normed:
+        return F.linear(v, w[f"weight_{side}"], w.get(f"bias_{side}"))
+    made = normalise(w, f"norm_{side}", F.linear(v, w[f"weight_{side}"]))
+    return made + w[f"bias_{side}"] if f"bias_{side}" in w else made
 
 
 def norms_to_one(module: nn.Module) -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ostinato.cells.cell import GatedCell, State, Weights, normalise
+from ostinato.cells.cell import GatedCell, State, Weights, affine
 
 
 class GRUCell(GatedCell):
@@ -46,16 +46,13 @@ class GRUCell(GatedCell):
         return None if self.reset_after else "reset_after=False: no kernel yet"
 
     def project(self, w: Weights, x: Tensor) -> Tensor:
-        if not self.layer_norm:
-            return super().project(w, x)
-        wx = normalise(w, "norm_ih", F.linear(x, w["weight_ih"]))
-        return wx + w["bias_ih"] if self.bias else wx
+        return affine(w, "ih", x, self.layer_norm)
 
     def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
         (h,), H = state, self.hidden_size
         x_r, x_z, x_n = wx.chunk(3, -1)
         if self.reset_after:
-            h_r, h_z, h_n = self._recur(w, seen).chunk(3, -1)
+            h_r, h_z, h_n = affine(w, "hh", seen, self.layer_norm).chunk(3, -1)
             r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
             n = torch.tanh(x_n + r * h_n)
         else:
@@ -64,9 +61,3 @@ class GRUCell(GatedCell):
             r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
             n = torch.tanh(x_n + F.linear(r * seen, R[2 * H :], None if b is None else b[2 * H :]))
         return ((1 - z) * n + z * h,)
-
-    def _recur(self, w: Weights, seen: Tensor) -> Tensor:
-        if not self.layer_norm:
-            return F.linear(seen, w["weight_hh"], w.get("bias_hh"))
-        rh = normalise(w, "norm_hh", F.linear(seen, w["weight_hh"]))
-        return rh + w["bias_hh"] if self.bias else rh

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ostinato.cells.cell import GatedCell, State, Weights, normalise
+from ostinato.cells.cell import GatedCell, State, Weights, affine, normalise
 
 
 class LSTMCell(GatedCell):
@@ -65,14 +65,11 @@ class LSTMCell(GatedCell):
         return f"{', '.join(asked)}: no kernel yet" if asked else None
 
     def project(self, w: Weights, x: Tensor) -> Tensor:
-        if not self.layer_norm:
-            return super().project(w, x)
-        wx = normalise(w, "norm_ih", F.linear(x, w["weight_ih"]))
-        return wx + w["bias_ih"] if self.bias else wx
+        return affine(w, "ih", x, self.layer_norm)
 
     def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
         c, p = state[1], w.get("peephole")
-        i, f, g, o = (wx + self._recur(w, seen)).chunk(4, -1)
+        i, f, g, o = (wx + affine(w, "hh", seen, self.layer_norm)).chunk(4, -1)
         if p is not None:
             i, f = i + p[0] * c, f + p[1] * c
         f = torch.sigmoid(f)
@@ -82,9 +79,3 @@ class LSTMCell(GatedCell):
             o = o + p[2] * c
         h = torch.sigmoid(o) * torch.tanh(normalise(w, "norm_c", c) if self.layer_norm else c)
         return (F.linear(h, w["weight_hr"]) if self.proj_size else h, c)
-
-    def _recur(self, w: Weights, seen: Tensor) -> Tensor:
-        if not self.layer_norm:
-            return F.linear(seen, w["weight_hh"], w.get("bias_hh"))
-        rh = normalise(w, "norm_hh", F.linear(seen, w["weight_hh"]))
-        return rh + w["bias_hh"] if self.bias else rh

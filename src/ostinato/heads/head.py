@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -10,9 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ostinato.registry import Registry, nearest
+
 Levels = Iterable[float] | Tensor
 
-_REGISTRY: dict[str, type[Head]] = {}
+_REGISTRY: Registry[Head] = Registry("head")
 
 
 def names() -> list[str]:
@@ -35,9 +36,7 @@ def get(name: str) -> type[Head]:
         ...
     ValueError: head 'gausian' is not registered; did you mean 'gaussian'?
     """
-    if name not in _REGISTRY:
-        raise ValueError(f"head {name!r} is not registered; {_nearest(name, names())}")
-    return _REGISTRY[name]
+    return _REGISTRY.find(name)
 
 
 def build(name: str, features: int, outputs: int, **options: Any) -> Head:
@@ -56,13 +55,8 @@ def build(name: str, features: int, outputs: int, **options: Any) -> Head:
     known = [key for key in inspect.signature(kind).parameters if key not in ("features", "outputs")]
     for option in options:
         if option not in known:
-            raise ValueError(f"head {name!r} has no option {option!r}; {_nearest(option, known)}")
+            raise ValueError(f"head {name!r} has no option {option!r}; {nearest(option, known)}")
     return kind(features, outputs, **options)
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(str(word).lower(), known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
 class Head(nn.Module):
@@ -104,13 +98,7 @@ class Head(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.name:
-            return
-        there = _REGISTRY.get(cls.name)
-        if there is not None and there.__qualname__ != cls.__qualname__:
-            owner = f"{there.__module__}.{there.__qualname__}"
-            raise ValueError(f"head {cls.name!r} is registered already, by {owner}: give this one another name")
-        _REGISTRY[cls.name] = cls
+        _REGISTRY.add(cls)
 
     def __init__(self, features: int, outputs: int, width: int = 1, **options: Any) -> None:
         super().__init__()
