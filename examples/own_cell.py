@@ -11,7 +11,7 @@ import ostinato as ost
 class MinimalGatedUnit(ost.GatedCell):
     """h' = (1 - f) h + f tanh(W_n x + R_n (f h)), f = sigmoid(W_f x + R_f h)."""
 
-    name, gates = "mgu", ("f", "n")
+    name, gates = "minimal", ("f", "n")
 
     def advance(self, w, wx, seen, state):
         (x_f, x_n), (R_f, R_n) = wx.chunk(2, -1), w["weight_hh"].chunk(2)
@@ -21,7 +21,7 @@ class MinimalGatedUnit(ost.GatedCell):
 
 def main(steps=150):
     torch.manual_seed(0)
-    layer, head = ost.Recurrent("mgu", 1, 16, initializer="orthogonal"), torch.nn.Linear(16, 1)
+    layer, head = ost.Recurrent("minimal", 1, 16, initializer="orthogonal"), torch.nn.Linear(16, 1)
     optimizer = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.01)
     for step in range(steps):
         x, lengths = torch.rand(64, 12, 1) - 0.5, torch.randint(1, 13, (64,))

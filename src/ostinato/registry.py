@@ -41,8 +41,8 @@ class Registry(dict[str, type[Kind]], Generic[Kind]):
         if not name:
             return
         there = super().get(name)
-        if there is not None and there.__qualname__ != kind.__qualname__:
-            owner = f"{there.__module__}.{there.__qualname__}"
+        owner, own = (f"{k.__module__}.{k.__qualname__}" for k in (there or kind, kind))
+        if owner != own:  # the same class again is a module that was loaded anew
             raise ValueError(f"{self.sort} {name!r} is registered already, by {owner}: give this one another name")
         self[name] = kind
 
