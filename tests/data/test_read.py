@@ -145,6 +145,16 @@ def test_nixtla_names_are_understood(tmp_path: Path) -> None:
     assert read_series(written(tmp_path, text)).name == "y"
 
 
+def test_a_column_of_years_is_the_time_whatever_its_name(tmp_path: Path) -> None:
+    series = read_series(written(tmp_path, "d,y\n1999,7\n2000,8\n2001,9\n"))
+    assert (series.name, series.time_name, series.frequency.words) == ("y", "d", "yearly")
+
+
+def test_two_columns_of_counts_are_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 columns of numbers"):
+        read_series(written(tmp_path, "a,b\n1,7\n2,8\n3,9\n"))
+
+
 FRAME = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=4), "units": [1.0, 2.0, None, 4.0]})
 
 

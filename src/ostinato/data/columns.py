@@ -24,12 +24,14 @@ class Column:
         numeric: most of its cells are numbers.
         dates: most of its cells are moments that cannot be plain numbers.
         counts_up: whole numbers, each one more than the last.
+        years: they count up, and have four digits each.
     """
 
     name: str
     numeric: bool
     dates: bool
     counts_up: bool = False
+    years: bool = False
 
     @classmethod
     def of(cls, name: str, cells: Sequence[str]) -> Column:
@@ -37,7 +39,8 @@ class Column:
         filled = [cell for cell in cells if not is_missing(cell)]
         numeric = 2 * sum(map(is_number, filled)) > len(filled)
         dates = not numeric and detect(filled, plain=False) is not None
-        return cls(name, numeric, dates, numeric and _counts_up(filled))
+        counts_up = numeric and _counts_up(filled)
+        return cls(name, numeric, dates, counts_up, counts_up and {len(cell.strip()) for cell in filled} == {4})
 
     @property
     def timely(self) -> bool:
@@ -83,14 +86,15 @@ def choose(columns: Sequence[Column], source: str, time: str | None = None, targ
 
 
 def _time(columns: Sequence[Column], target: str | None) -> int | None:
-    """The first column of dates, or the first of numbers whose name speaks of time."""
+    """The first column of dates, or of numbers whose name speaks of time, or of what can only be years."""
     free = [k for k, column in enumerate(columns) if column.name != target]
     dated = [k for k in free if columns[k].dates]
     named = [k for k in free if columns[k].numeric and columns[k].timely]
     others = [k for k in free if columns[k].numeric]
     if not dated and len(others) == len(named) == 1 and target is None:
         return None  # its only numbers are the target
-    return next(iter(dated or named), None)
+    years = [k for k in others if columns[k].years and len(others) > 1]
+    return next(iter(dated or named or years), None)
 
 
 def _target(columns: Sequence[Column], numeric: list[int], source: str, when: int | None) -> int:
