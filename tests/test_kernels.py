@@ -179,6 +179,16 @@ def test_reference_serves_what_has_no_kernel_and_says_so(caplog):
     assert caplog.text == ""
 
 
+def test_the_list_names_every_option_that_has_no_kernel():
+    from ostinato import dispatch
+
+    rows = dispatch.kernels()
+    listed = {option.strip() for option, how in rows if how == "reference loop"}
+    options = "layer_norm=True peephole=True coupled_gates=True proj_size=1 reset_after=False".split()  # noqa: SIM905
+    assert listed == {*options, "zoneout, any cell"}
+    assert dict(rows)["lstm"].startswith("fused kernel")
+
+
 def test_stages_by_hand_equal_the_reference_loop():
     cell = ost.LSTM(3, 5)._cell(0)
     own = ost.LSTM(3, 5).double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from inspect import signature
 from typing import Any
 
 import torch
@@ -103,11 +104,28 @@ def _as_resets(resets: Any, x: Tensor) -> Tensor:
 
 
 def kernels() -> list[tuple[str, str]]:
-    """Each registered cell, and what runs it; the first row says which instruction set was chosen."""
+    """Each registered cell and what runs it, then each option that no kernel serves yet.
+
+    The first row says which instruction set was chosen.
+    """
     from ostinato import _kernels
 
     rows = [("instruction set", _kernels.instruction_set())]
     for name in names():
-        reason = get(name)(1, 1, own_weights=False).unfused()
+        reason = get(name)(2, 2, own_weights=False).unfused()
         rows.append((name, "fused kernel, forward and backward" if reason is None else f"reference loop ({reason})"))
-    return rows
+        rows += [(f"  {option}", "reference loop") for option in _unserved_options(name) if reason is None]
+    return [*rows, ("zoneout, any cell", "reference loop")]
+
+
+def _unserved_options(name: str) -> list[str]:
+    """The options of a cell, each changed from its default alone, that its kernel does not serve."""
+    changed: dict[str, Any] = {}
+    for option, usual in ((p.name, p.default) for p in signature(get(name)).parameters.values()):
+        if isinstance(usual, (bool, int)) and option not in ("bias", "own_weights"):
+            changed[option] = not usual if isinstance(usual, bool) else usual + 1
+    return [
+        f"{option}={value}"
+        for option, value in changed.items()
+        if get(name)(2, 2, own_weights=False, **{option: value}).unfused() is not None
+    ]
