@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from ostinato.interfaces import cli
+from ostinato.tasks.forecasting import measure
 
 MONTHS = np.arange(96)
 SALES = 100 + MONTHS / 2 + 20 * np.sin(MONTHS * np.pi / 6) + np.random.default_rng(0).normal(size=96)
@@ -46,6 +47,7 @@ def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("OSTINATO_DEBUG", raising=False)
+    monkeypatch.setattr(measure, "SLOW", ())  # ARIMA and ETS run in processes of their own: seconds
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the process
     frame = pd.DataFrame({"month": pd.period_range("2015-01", periods=96, freq="M").astype(str), "units": SALES})
     frame[:84].to_csv("sales.csv", index=False)

@@ -174,3 +174,89 @@ def test_narrow_types_do_not_wrap_round(metric) -> None:
 def test_tensors_and_lists_are_taken() -> None:
     assert metrics.mae(torch.tensor([1.0, 2.0]), [1, 4]) == 1
     assert metrics.mse(1.0, 3.0) == 4
+
+
+def test_each_series_has_its_own_smape_and_mase_whatever_its_length() -> None:
+    rng = np.random.default_rng(1)
+    lengths = [1, 6, 48, 3]
+    guess, truth = ([rng.normal(size=n) for n in lengths] for _ in range(2))
+    training = [rng.normal(size=30 + n).cumsum() for n in lengths]
+    np.testing.assert_array_equal(
+        metrics.smape_each(guess, truth), [metrics.smape(g, t) for g, t in zip(guess, truth, strict=True)]
+    )
+    alone = [metrics.mase(g, t, x, 7) for g, t, x in zip(guess, truth, training, strict=True)]
+    np.testing.assert_allclose(metrics.mase_each(guess, truth, training, 7), alone)
+
+
+def test_each_series_without_a_number_has_none() -> None:
+    guess, truth = [[1.0], [1.0], [2.0]], [[3.0], [NAN], [1.0]]
+    np.testing.assert_array_equal(metrics.smape_each(guess, truth), [100, NAN, 200 / 3])
+    training = [[1.0, 3.0], [1.0, 3.0], [5.0, 5.0]]  # the last has no scale
+    np.testing.assert_array_equal(metrics.mase_each(guess, truth, training), [1, NAN, NAN])
+    np.testing.assert_array_equal(metrics.mase_each(guess, truth, [[1.0], [1.0], [1.0, 2.0]]), [NAN, NAN, 1])
+
+
+def test_each_names_the_series_that_is_wrong() -> None:
+    with pytest.raises(ValueError, match=r"series 1: prediction\[0\] is NaN"):
+        metrics.smape_each([[1.0], [NAN]], [[1.0], [1.0]])
+    with pytest.raises(ValueError, match=r"series 0: prediction has shape \(2,\)"):
+        metrics.mase_each([[1.0, 2.0]], [[1.0]], [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="2 predictions and 1 targets"):
+        metrics.smape_each([[1.0], [1.0]], [[1.0]])
+    with pytest.raises(ValueError, match="1 series ask for one insample each, found 2"):
+        metrics.mase_each([[1.0]], [[1.0]], [[1.0, 2.0], [1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"insample of series 0 must be \(time,\), found \(1, 2\)"):
+        metrics.mase_each([[1.0]], [[1.0]], [[[1.0, 2.0]]])
+
+
+def test_msis_by_hand() -> None:
+    low, high, series, level = GUESS - 0.5, GUESS + 0.5, insamples(), 0.8
+    rows = []
+    for k, x in enumerate(series):
+        scale = np.mean([abs(x[t] - x[t - 4]) for t in range(4, len(x))])
+        costs = []
+        for lower, upper, y in zip(low[k], high[k], TRUTH[k], strict=True):
+            costs.append(upper - lower)
+            if y < lower:
+                costs[-1] += 2 / 0.2 * (lower - y)
+            if y > upper:
+                costs[-1] += 2 / 0.2 * (y - upper)
+        rows.append(np.mean(costs) / scale)
+        assert metrics.msis(low[k], high[k], TRUTH[k], x, 4, level) == pytest.approx(rows[-1])
+    assert metrics.msis(low, high, TRUTH, series, 4, level) == pytest.approx(np.mean(rows))
+
+
+def test_msis_is_least_at_the_interval_of_its_level() -> None:
+    data = np.random.default_rng(2).normal(size=4001)
+    widths = np.linspace(0.5, 3, 251)
+    costs = [metrics.msis(np.full_like(data, -w), np.full_like(data, w), data, data, 1, 0.9) for w in widths]
+    assert widths[np.argmin(costs)] == pytest.approx(np.quantile(np.abs(data), 0.9), abs=0.02)
+
+
+def test_msis_refuses_what_is_no_interval() -> None:
+    for level in (0.0, 1.0, 95, NAN):
+        with pytest.raises(ValueError, match=f"level must lie between 0 and 1, found {level}"):
+            metrics.msis([0.0], [1.0], [1.0], [1.0, 2.0], level=level)
+    with pytest.raises(ValueError, match="msis: 1 lower bounds lie above"):
+        metrics.msis([2.0, 0.0], [1.0, 1.0], [1.0, 1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="msis: series 0 repeats itself"):
+        metrics.msis([0.0], [1.0], [1.0], [1.0, 1.0])
+
+
+def test_direction_counts_the_moves_foretold() -> None:
+    assert metrics.direction([6.0, 4.0, 9.0, 5.0], [7.0, 7.0, 5.0, 4.0], last=5.0) == pytest.approx(1 / 3)
+    assert metrics.direction([6.0, 4.0], [NAN, 1.0], last=5.0) == 1
+    assert metrics.direction(TRUTH, TRUTH, last=TRUTH.mean(axis=1)) == 1
+    naive = np.repeat(TRUTH[:, :1], 7, axis=1)
+    assert metrics.direction(naive, TRUTH, last=TRUTH[:, 0]) == 0
+    walk = np.random.default_rng(3).normal(size=40).cumsum()  # one step ahead, each from the value before
+    assert metrics.direction(walk[:-1] + np.diff(walk) * 0.1, walk[1:], last=walk[:-1]) == 1
+
+
+def test_direction_says_what_it_lacks() -> None:
+    with pytest.raises(ValueError, match="no target differs from the last value"):
+        metrics.direction([1.0, 2.0], [3.0, 3.0], last=3.0)
+    with pytest.raises(ValueError, match=r"one value a series, \(5,\), found shape \(7,\)"):
+        metrics.direction(GUESS, TRUTH, last=np.zeros(7))
+    with pytest.raises(ValueError, match="last is NaN where the target is known"):
+        metrics.direction([1.0], [2.0], last=NAN)

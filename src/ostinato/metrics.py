@@ -6,7 +6,7 @@ without it would flatter the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,11 +90,44 @@ def mase(prediction: ArrayLike, target: ArrayLike, insample: Insample, season: i
     1.5
     """
     guess, truth = _numbers(prediction, target)
-    rows: Any = insample if guess.ndim == 2 else [insample]
-    if guess.ndim > 2 or len(rows) != len(np.atleast_2d(guess)):
-        raise ValueError(f"mase: prediction of shape {guess.shape} asks for one insample a series, found {len(rows)}")
-    scale = np.array([[_season_scale(x, season, f"series {row}")] for row, x in enumerate(rows)])
-    return _mean_of_series(np.abs(truth - guess) / scale)
+    return _mean_of_series(np.abs(truth - guess) / _scales("mase", truth, insample, season))
+
+
+def smape_each(prediction: Sequence[ArrayLike], target: Sequence[ArrayLike]) -> Array:
+    """smape of each series, (series,), whatever their lengths; NaN for a series without a known target.
+
+    Raises:
+        ValueError: as mse, the series named; or not one prediction a series.
+
+    >>> smape_each([[1.0, 0.0, 0.0], [3.0]], [[3.0, 5.0, 0.0], [1.0]]).tolist()
+    [100.0, 100.0]
+    """
+    return np.array([_of_series(row, smape, *pair) for row, pair in enumerate(_pairs(prediction, target))])
+
+
+def mase_each(
+    prediction: Sequence[ArrayLike], target: Sequence[ArrayLike], insample: Sequence[ArrayLike], season: int = 1
+) -> Array:
+    """mase of each series, (series,), whatever their lengths.
+
+    NaN for a series without a known target or without a scale: its training values are no longer than a
+    season, or repeat themselves exactly.
+
+    Raises:
+        ValueError: as smape_each; or not one insample a series.
+
+    >>> mase_each([[5.0, 6.0], [1.0]], [[6.0, 8.0], [2.0]], [[1.0, 2.0, 4.0, 4.0], [3.0, 3.0]]).tolist()
+    [1.5, nan]
+    """
+    pairs = _pairs(prediction, target)
+    if len(insample) != len(pairs):
+        raise ValueError(f"mase_each: {len(pairs)} series ask for one insample each, found {len(insample)}")
+    found = np.full(len(pairs), np.nan)
+    for row, (pair, x) in enumerate(zip(pairs, insample, strict=True)):
+        steps = _season_steps("mase_each", x, season, f"series {row}")
+        if steps.any():
+            found[row] = _of_series(row, mae, *pair) / steps.mean()
+    return found
 
 
 def owa(
@@ -105,6 +138,8 @@ def owa(
     season: int = 1,
 ) -> float:
     """Overall weighted average of M4: (smape / smape of the reference + mase / mase of the reference) / 2.
+
+    Each of the four is the mean over all series, so that a ratio is one of means and no mean of ratios.
 
     Args:
         reference: the forecast to beat, of the shape of prediction; in M4 that of Naive2.
@@ -165,9 +200,71 @@ def coverage(lower: ArrayLike, upper: ArrayLike, target: ArrayLike) -> float:
     """
     low, truth = _known(*_numbers(lower, target))
     high, _ = _known(*_numbers(upper, target))
-    if (low > high).any():
-        raise ValueError(f"coverage: {int((low > high).sum())} lower bounds lie above their upper bounds")
+    _ordered("coverage", low, high)
     return float(((low <= truth) & (truth <= high)).mean())
+
+
+def msis(
+    lower: ArrayLike, upper: ArrayLike, target: ArrayLike, insample: Insample, season: int = 1, level: float = 0.95
+) -> float:
+    """Mean scaled interval score of M4, less is better: an interval costs its width, and 2/a times what it misses by.
+
+        mean(u - l + 2/a max(l - y, 0) + 2/a max(y - u, 0)) / mean(|x[t] - x[t - season]|),    a = 1 - level
+
+    Each series is scaled by its own training values x; the mean goes over each series, then over the series.
+
+    Args:
+        lower, upper, target: (horizon,) or (series, horizon).
+        insample, season: see mase.
+        level: the share of targets that the interval is meant to hold, between 0 and 1.
+
+    Raises:
+        ValueError: as mase and coverage, or a level not between 0 and 1.
+
+    Source: Gneiting and Raftery (2007), Strictly Proper Scoring Rules, eq. 43, scaled as in M4.
+
+    >>> msis([0.0, 0.0], [2.0, 2.0], [1.0, 3.0], insample=[1.0, 2.0], level=0.5)
+    4.0
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"msis: level must lie between 0 and 1, found {level}")
+    low, truth = _numbers(lower, target)
+    high, _ = _numbers(upper, target)
+    _ordered("msis", *(bound[~_missing(truth)] for bound in (low, high)))
+    missed = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
+    return _mean_of_series((high - low + 2 / (1 - level) * missed) / _scales("msis", truth, insample, season))
+
+
+def direction(prediction: ArrayLike, target: ArrayLike, last: ArrayLike) -> float:
+    """How many moves from the last known value are foretold with the right sign; a fraction, 0 to 1.
+
+    A step at which the target stands where it last stood has no direction and is left out; a prediction
+    that stands still where the target moves is wrong. A coin has 0.5, Naive 0.
+
+    Args:
+        prediction, target: (horizon,) or (series, horizon).
+        last: the value before the forecast, one number or (series,); or one for each step, of the target's shape.
+
+    Raises:
+        ValueError: as mse; last has another shape or is NaN; or no target moves.
+
+    >>> direction([2.0, 3.0, 4.0], [3.0, 2.5, 1.0], last=2.5)
+    0.0
+    >>> direction([[2.0, 3.0]], [[1.0, 2.5]], last=[2.5])
+    1.0
+    """
+    guess, truth = _numbers(prediction, target)
+    start = np.asarray(last, float)
+    if start.shape not in ((), truth.shape[:-1], truth.shape):
+        raise ValueError(f"direction: last must be one value a series, {truth.shape[:-1]}, found shape {start.shape}")
+    start = np.broadcast_to(start if start.shape in ((), truth.shape) else start[..., None], truth.shape)
+    known = ~_missing(truth)
+    if _missing(start[known]).any():
+        raise ValueError("direction: last is NaN where the target is known: give the last observed value")
+    moves = np.sign(truth - start)[known]
+    if not moves.any():
+        raise ValueError("direction: no target differs from the last value, so there is no move to foretell")
+    return float((np.sign(guess - start)[known] == moves)[moves != 0].mean())
 
 
 def nll(log_probability: ArrayLike) -> float:
@@ -286,15 +383,51 @@ def _missing(values: Array) -> Array:
     return np.asarray(values != values)  # NaN alone differs from itself; words and whole numbers never do
 
 
-def _season_scale(insample: ArrayLike, season: int, who: str) -> float:
-    """mean(|x[t] - x[t - season]|), gaps left out."""
+def _ordered(who: str, low: Array, high: Array) -> None:
+    if (low > high).any():
+        raise ValueError(f"{who}: {int((low > high).sum())} lower bounds lie above their upper bounds")
+
+
+def _pairs(prediction: Sequence[ArrayLike], target: Sequence[ArrayLike]) -> list[tuple[Array, Array]]:
+    """Prediction and target series by series."""
+    if len(prediction) != len(target):
+        raise ValueError(f"{len(prediction)} predictions and {len(target)} targets: give one of each a series")
+    return [(np.asarray(p, float), np.asarray(t, float)) for p, t in zip(prediction, target, strict=True)]
+
+
+def _of_series(row: int, metric: Callable[[Array, Array], float], prediction: Array, target: Array) -> float:
+    """The metric of one series, NaN where no target is known; what is wrong is said of that series."""
+    if prediction.shape == target.shape and _missing(target).all():
+        return float("nan")
+    try:
+        return metric(prediction, target)
+    except ValueError as error:
+        raise ValueError(f"series {row}: {error}") from None
+
+
+def _scales(who: str, target: Array, insample: Insample, season: int) -> Array:
+    """mean(|x[t] - x[t - season]|) of each series, (series, 1)."""
+    rows: Any = insample if target.ndim == 2 else [insample]
+    if target.ndim > 2 or len(rows) != len(np.atleast_2d(target)):
+        raise ValueError(f"{who}: prediction of shape {target.shape} asks for one insample a series, found {len(rows)}")
+    return np.array([[_season_scale(who, x, season, f"series {row}")] for row, x in enumerate(rows)])
+
+
+def _season_scale(who: str, insample: ArrayLike, season: int, series: str) -> float:
+    """The scale of one series, which must have one."""
+    steps = _season_steps(who, insample, season, series)
+    if not steps.size:
+        size = np.size(insample)
+        raise ValueError(f"{who}: {series} has {size} training values, no two of them a season of {season} apart")
+    if not steps.any():
+        raise ValueError(f"{who}: {series} repeats itself every {season} steps in training, so there is no scale")
+    return float(steps.mean())
+
+
+def _season_steps(who: str, insample: ArrayLike, season: int, series: str) -> Array:
+    """|x[t] - x[t - season]|, gaps left out."""
     x = np.asarray(insample, float)
     if x.ndim != 1 or season < 1:
-        raise ValueError(f"mase: insample of {who} must be (time,), found {x.shape}; season >= 1, found {season}")
+        raise ValueError(f"{who}: insample of {series} must be (time,), found {x.shape}; season >= 1, found {season}")
     steps = np.abs(x[season:] - x[:-season])
-    steps = steps[~np.isnan(steps)]
-    if not steps.size:
-        raise ValueError(f"mase: {who} has {len(x)} training values, no two of them a season of {season} apart")
-    if not steps.any():
-        raise ValueError(f"mase: {who} repeats itself every {season} steps in training, so there is no scale")
-    return float(steps.mean())
+    return steps[~_missing(steps)]

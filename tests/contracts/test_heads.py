@@ -261,7 +261,7 @@ def quantile(raw: np.ndarray, y: np.ndarray, levels: Any = (0.025, 0.1, 0.25, 0.
         gap = softplus(raw[..., 1 + min(k, start) : 1 + max(k, start)]).sum(-1)
         e = y - (raw[..., 0] + (gap if k > start else -gap))
         costs.append(np.where(e > 0, level * e, (level - 1) * e))
-    return np.mean(costs, axis=0)
+    return np.mean(costs, axis=0) + costs[start]
 
 
 ORACLES = [student_t, gaussian, negative_binomial, bernoulli, softmax, point, quantile]

@@ -2,11 +2,21 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
 
 from ostinato.baselines.baseline import Baseline, get, names
-from ostinato.baselines.feed_forward import FeedForward
+
+if TYPE_CHECKING:
+    from ostinato.baselines.feed_forward import FeedForward
 
 for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+    if _module.name != "feed_forward":  # needs torch, which the processes of `budget` do without
+        import_module(f"{__name__}.{_module.name}")
 
 __all__ = ["Baseline", "FeedForward", "get", "names"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "FeedForward":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.feed_forward").FeedForward

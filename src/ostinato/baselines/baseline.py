@@ -47,7 +47,8 @@ class Baseline:
     NaN in the history is a step that was not observed; a table is forecast column by column.
 
     Attributes:
-        notes: what was done to the data or the method, each a sentence for the report.
+        notes: what was done to the data or the method, each a sentence for the report; what only a
+            forecast can tell is there after `predict`.
 
     >>> class Zero(Baseline):
     ...     '''ŷ = 0.'''
@@ -65,6 +66,14 @@ class Baseline:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _REGISTRY.add(cls)
+
+    @staticmethod
+    def cost(time: int, season: int) -> float:
+        """Roughly how many seconds one core takes to forecast a history of `time` steps; 0 where none need be counted.
+
+        It is a function of the sizes alone, so that what is left out for want of time is the same in every run.
+        """
+        return 0.0
 
     def __init__(self) -> None:
         self.notes: tuple[str, ...] = ()
@@ -106,6 +115,7 @@ class Baseline:
             raise RuntimeError(f"{self.name}: call fit(history) before predict")
         if horizon < 0:
             raise ValueError(f"{self.name}: horizon must be at least 0, found {horizon}")
+        self.notes = self.remarks(len(self._history))
         if self._history.ndim == 1:
             return self.forecast(self._history, horizon)
         return np.stack([self.forecast(column, horizon) for column in self._history.T], axis=1)
@@ -118,6 +128,12 @@ class Baseline:
         """What the report should say after a fit on `time` steps."""
         return ()
 
+    def say(self, sentence: str) -> None:
+        """Note what a forecast did, once however many columns it did it to."""
+        note = f"{self.name}: {sentence}"
+        if note not in self.notes:
+            self.notes = (*self.notes, note)
+
 
 def last(x: Array) -> float:
     """The last observed value.
@@ -126,3 +142,24 @@ def last(x: Array) -> float:
     2.0
     """
     return float(x[~np.isnan(x)][-1])
+
+
+def bridged(x: Array, season: int = 1) -> Array:
+    """x without its gaps: each lies on the line between its neighbours at the same place of the season.
+
+    Before the first neighbour and after the last their value is taken; a place of the season that was
+    never observed is bridged by the steps beside it.
+
+    >>> bridged(np.array([1.0, 5.0, np.nan, 7.0, 3.0, np.nan]), season=2).tolist()
+    [1.0, 5.0, 2.0, 7.0, 3.0, 7.0]
+    """
+    full = x.copy()
+    for place in range(min(season, len(x)) if season > 1 else 0):
+        full[place::season] = _between(x[place::season])
+    return _between(full)
+
+
+def _between(x: Array) -> Array:
+    """Straight lines over the gaps; unchanged where nothing was observed."""
+    known = np.flatnonzero(~np.isnan(x))
+    return np.asarray(np.interp(np.arange(len(x)), known, x[known])) if len(known) else x

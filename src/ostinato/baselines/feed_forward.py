@@ -73,6 +73,11 @@ class FeedForward(nn.Module):
             self.layers.append(nn.Linear(hidden_size if k else window * inputs, hidden_size))
             self.layers.append(nn.ReLU())
 
+    @property
+    def features(self) -> int:
+        """Width of the output."""
+        return self.hidden_size
+
     def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
         """x (batch, time, inputs), lengths (batch,) -> (batch, hidden) or (batch, time, hidden)."""
         if x.dim() != 3 or x.shape[-1] != self.inputs:

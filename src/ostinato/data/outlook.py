@@ -29,6 +29,7 @@ WAYS = ("last", "smoothed", "smoother", "mean", "drift", "damped trend")
 PRIOR = np.array([0.2, 0.25, 0.1, 0.0, 0.25, 0.2])
 PULL = 0.1  # towards the prior, as a share of the squared error
 DAMPING = 0.95
+TINY = 1e-300  # what stands for values from 0 down that came after logarithms were chosen
 RECENT = 3000  # origins that the weights are fitted on
 
 
@@ -115,7 +116,7 @@ class Outlook:
     def transformed(self, series: Series) -> Array:
         """d: the series in z, seasons taken out, gaps bridged."""
         y = series.filled()
-        return (np.log(y) if self.log else y) - self.seasons(np.arange(series.start, series.end))
+        return (np.log(np.maximum(y, TINY)) if self.log else y) - self.seasons(np.arange(series.start, series.end))
 
     def seasons(self, steps: Steps) -> Array:
         """What the seasons add at steps, in z."""

@@ -1,176 +1,281 @@
-"""A time and a value a row, out of a text file of any size: names are found, cells become numbers."""
+"""Rows out of a text file of any size: columns are told from a sample, cells become numbers in chunks."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.data.columns import Column, Roles, choose, style_of
+from ostinato.data.clock import Clock
+from ostinato.data.coding import Cells, Vocabulary
+from ostinato.data.columns import Asked, Column, choose, is_date, is_wide, names_series
 from ostinato.data.errors import DataError, shown
-from ostinato.data.frequency import Times
 from ostinato.data.lines import Row, TextFile
 from ostinato.data.numbers import decimal_comma, is_missing, is_number, numbers
-from ostinato.data.styles import Style
-from ostinato.data.times import detect, missing, write
+from ostinato.data.records import LARGEST, Records, long
+from ostinato.data.times import missing
 
-SAMPLE = 1000  # rows from which columns are told
+Array = NDArray[np.float64]
+
+SAMPLE = 1000  # rows from which columns are told,
+SAMPLED = 1_000_000  # or fewer, of this many cells together
 CHUNK = 50_000  # rows parsed at once
-REPEATED = "unique_id"
-
-
-@dataclass(frozen=True)
-class Points:
-    """One series as it came: in any order, with gaps and repeats.
-
-    Attributes:
-        source: the file's name, or "frame", "array": what errors call it.
-        time_name, name: of the time column ("" where there is none) and of the target.
-        times: datetime64[us] or, where steps are only counted, int64; (rows,).
-        values: (rows,), NaN where missing.
-        rows: the row each came from, as an editor counts them.
-        style: how the times were written, a key of `times.STYLES`.
-        notes: what was done, each a sentence without a stop.
-    """
-
-    source: str
-    time_name: str
-    name: str
-    times: Times
-    values: NDArray[np.float64]
-    rows: NDArray[np.int64]
-    style: str
-    notes: tuple[str, ...] = ()
-
-    def label(self, place: int) -> str:
-        """One time, as it was written."""
-        return write(self.times[place : place + 1], self.style)[0]
 
 
 def read_csv(
-    path: Path, *, name: str | None = None, time: str | None = None, target: str | None = None, skip: bool = False
-) -> Points:
+    path: Path, asked: Asked | None = None, *, words: dict[str, bool] | None = None, name: str = "", skip: bool = False
+) -> Records:
     """Read a delimited text file; `.gz`, byte-order marks, any line ends, delimiters and encodings.
 
     Args:
+        asked: the columns that were named; told from the content where left out.
+        words: whether a covariate holds words, by name; told from the content where left out.
         name: what errors call the file; its own name where left out.
-        time, target: columns, told from the content where left out.
         skip: leave out broken rows and count them.
 
     Raises:
         DataError: the file cannot be used; the row and the column are named.
     """
-    return _Reader(TextFile(path, name or path.name, skip), time, target).points()
+    asked = asked or Asked()
+    file = TextFile(path, name or path.name, skip)
+    sample = _sampled(file)
+    if not sample:
+        raise DataError(file.name, "is empty", "give a table with a header and rows")
+    names = [cell.strip() for cell in sample[0].cells]
+    if is_wide(names, asked) and names_series(Column.of(names[0], [row.cells[0] for row in sample[1:]])):
+        return _wide(file, names, sample[1:])
+    return _Reader(file, sample, asked, words or {}).records()
+
+
+@dataclass
+class _Numbers:
+    """A column of numbers."""
+
+    place: int
+    comma: bool
+
+    def read(self, cells: Sequence[str]) -> tuple[Array, dict[int, str]]:
+        """Numbers, and what is wrong at which places."""
+        return _checked(cells, self.comma)
+
+
+@dataclass
+class _Words:
+    """A column of words; an id may not be missing."""
+
+    place: int
+    id: bool = False
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def read(self, cells: Sequence[str]) -> tuple[Array, dict[int, str]]:
+        """Places of the words, and what is wrong at which places."""
+        places = self.vocabulary.places(cells)
+        absent = np.flatnonzero(np.isnan(places)).tolist() if self.id else []
+        return places, dict.fromkeys(absent, "no id")
+
+
+class _Chunk(NamedTuple):
+    """Rows that were read: their numbers, their times, and their columns by place."""
+
+    rows: NDArray[np.int64]
+    times: Any
+    columns: dict[int, Array]
 
 
 class _Reader:
     """One pass to tell the columns, one to read them."""
 
-    def __init__(self, file: TextFile, time: str | None, target: str | None) -> None:
+    def __init__(self, file: TextFile, sample: list[Row], asked: Asked, words: dict[str, bool]) -> None:
         self.file = file
-        sample = list(islice(file.rows(), SAMPLE))
-        if not sample:
-            raise DataError(file.name, "is empty", "give a table with a header and rows")
-        self.headed = not any(map(_is_data, sample[0].cells)) or all(map(is_missing, sample[0].cells))
-        self.names = [cell.strip() for cell in sample[0].cells] if self.headed else _numbered(sample[0].cells)
+        first = sample[0].cells
+        self.headed = not any(map(_is_data, first)) or all(map(is_missing, first))
+        self.names = [cell.strip() for cell in first] if self.headed else _numbered(first)
         body = sample[1:] if self.headed else sample
         if not body:
             raise DataError(file.name, "has a header and no rows", "give a table with rows of data")
-        cells = [[row.cells[k] for row in body] for k in range(len(self.names))]
-        columns = [Column.of(name, column) for name, column in zip(self.names, cells, strict=True)]
-        self.roles: Roles = choose(columns, file.name, time, target)
-        self.style = self._style(cells)
-        self.comma = file.delimiter != "," and decimal_comma(cells[self.roles.target])
-        self._refuse_several(cells)
+        self.sample = [[row.cells[k] for row in body] for k in range(len(self.names))]
+        self.columns = [Column.of(name, cells) for name, cells in zip(self.names, self.sample, strict=True)]
+        self.roles = choose(self.columns, file.name, asked)
+        self.clock = self._clock()
+        self.readers = list(self._readers(words))
 
-    def points(self) -> Points:
+    def records(self) -> Records:
         chunks = list(self._chunks())
-        values = np.concatenate([chunk[1] for chunk in chunks]) if chunks else np.empty(0)
-        rows = np.concatenate([chunk[2] for chunk in chunks]) if chunks else np.empty(0, np.int64)
-        if not len(values):
+        if not sum(len(chunk.rows) for chunk in chunks):
             found = f"all {self.file.skipped} rows are broken"
             raise DataError(self.file.name, found, f"correct them, first {self.file.first_skipped}")
-        times = np.concatenate([chunk[0] for chunk in chunks]) if self.style else np.arange(1, len(values) + 1)
-        style = self.style.key if self.style else "step"
-        time = "" if self.roles.time is None else self.names[self.roles.time]
-        notes = (*self.roles.notes, *self._notes(values))
-        return Points(self.file.name, time, self.names[self.roles.target], times, values, rows, style, notes)
+        rows = np.concatenate([chunk.rows for chunk in chunks])
+        cells = {reader.place: self._cells(reader, chunks) for reader in self.readers}
+        roles = self.roles
+        target, past, future, static = (
+            tuple(cells[place] for place in places) for places in (roles.target, roles.past, roles.future, roles.static)
+        )
+        return Records(
+            self.file.name, rows,
+            np.concatenate([chunk.times for chunk in chunks]) if self.clock else None,
+            self.clock.names if self.clock else (),
+            self.clock.style.key if self.clock else "step",
+            target, None if roles.id is None else cells[roles.id], past, future, static,
+            (*roles.notes, *self._notes()), lambda: self._others(rows),
+        )  # fmt: skip
 
-    def _style(self, cells: Sequence[Sequence[str]]) -> Style | None:
-        if self.roles.time is None:
+    def _clock(self) -> Clock | None:
+        if not self.roles.time:
             return None
-        column = cells[self.roles.time]
-        style = style_of(column)
-        if style is None:
-            first = shown(next((cell for cell in column if cell.strip()), ""))
-            found, todo = f"no times that are understood ({first})", "write them as 2024-01-31 15:00"
-            raise DataError(self.file.name, found, todo, column=self.names[self.roles.time])
-        return style
+        places = self.roles.time
+        return Clock.told([self.names[k] for k in places], [self.sample[k] for k in places], self.file.name)
 
-    def _refuse_several(self, cells: Sequence[Sequence[str]]) -> None:
-        """One series at a time."""
-        if REPEATED in self.names:
-            names = sorted(set(cells[self.names.index(REPEATED)]))
-            if len(names) > 1:
-                found, todo = f"several series ({', '.join(names[:3])}, ...)", "put one into a file of its own"
-                raise DataError(self.file.name, found, todo, column=REPEATED)
+    def _readers(self, words: dict[str, bool]) -> Iterator[_Numbers | _Words]:
+        """One for each column that is read; numbers where the model says so, or else the sample."""
+        roles = self.roles
+        if roles.id is not None:
+            yield _Words(roles.id, id=True)
+        for place in roles.target:
+            yield self._numbers(place)
+        for place in roles.covariates:
+            wordy = words.get(self.names[place], self.columns[place].words)
+            yield _Words(place) if wordy else self._numbers(place)
 
-    def _chunks(self) -> Iterator[tuple[Times, NDArray[np.float64], NDArray[np.int64]]]:
+    def _numbers(self, place: int) -> _Numbers:
+        return _Numbers(place, self.file.delimiter != "," and decimal_comma(self.sample[place]))
+
+    def _cells(self, reader: _Numbers | _Words, chunks: list[_Chunk]) -> Cells:
+        values = np.concatenate([chunk.columns[reader.place] for chunk in chunks])
+        words = reader.vocabulary.words if isinstance(reader, _Words) else None
+        return Cells(self.names[reader.place], values, words)
+
+    def _blocks(self) -> Iterator[list[Row]]:
         rows = islice(self.file.rows(), int(self.headed), None)
         for first in rows:
-            block = list(chain([first], islice(rows, CHUNK - 1)))
+            yield list(chain([first], islice(rows, CHUNK - 1)))
+
+    def _chunks(self) -> Iterator[_Chunk]:
+        for block in self._blocks():
             times, wrong = self._times(block)
-            values, bad = numbers([row.cells[self.roles.target] for row in block], self.comma)
-            keep = self._kept(block, wrong, bad)
-            yield times[keep], values[keep], np.array([row.number for row in block])[keep]
+            columns = {}
+            for reader in self.readers:
+                columns[reader.place], bad = reader.read([row.cells[reader.place] for row in block])
+                wrong = {place: (reader.place, what) for place, what in bad.items()} | wrong
+            keep = self._kept(block, wrong)
+            numbers = np.array([row.number for row in block])[keep]
+            yield _Chunk(numbers, times[keep], {place: values[keep] for place, values in columns.items()})
 
-    def _times(self, block: list[Row]) -> tuple[Times, set[int]]:
-        if self.style is None or self.roles.time is None:
-            return np.zeros(len(block), np.int64), set()
-        times = self.style.parse([row.cells[self.roles.time] for row in block])
-        return times, set(np.flatnonzero(missing(times)).tolist())
+    def _times(self, block: list[Row]) -> tuple[Any, dict[int, tuple[int, str]]]:
+        """Times of some rows, and where what is wrong with them; -1 stands for the columns of times."""
+        if self.clock is None:
+            return np.zeros(len(block), np.int64), {}
+        cells = [[row.cells[place] for row in block] for place in self.roles.time]
+        times, wrong = self.clock.read(cells), {}
+        for place in np.flatnonzero(missing(times)).tolist():
+            absent = all(is_missing(column[place]) for column in cells)
+            wrong[place] = (-1, "no time" if absent else self.clock.words)
+        return times, wrong
 
-    def _kept(self, block: list[Row], wrong: set[int], bad: list[int]) -> NDArray[np.bool_]:
+    def _kept(self, block: list[Row], wrong: dict[int, tuple[int, str]]) -> NDArray[np.bool_]:
         """Marks of the rows that are whole; the first broken one, in the file's order, is named."""
-        keep, places = np.ones(len(block), bool), set(bad)
-        for place in sorted(wrong | places):
+        keep = np.ones(len(block), bool)
+        for place in sorted(wrong):
             keep[place] = False
-            if place in wrong and self.roles.time is not None:
-                self._refuse(block[place], self.roles.time, self._strange(block[place].cells[self.roles.time]))
-            else:
-                self._refuse(block[place], self.roles.target, "is not a number")
+            column, what = wrong[place]
+            places = self.roles.time if column < 0 else (column,)
+            cells = ",".join(block[place].cells[k] for k in places)
+            _refuse(self.file, cells, what, block[place].number, ",".join(self.names[k] for k in places))
         return keep
 
-    def _strange(self, cell: str) -> str:
-        if is_missing(cell):
-            return "is no time"
-        return f"is not a time written as the others ({self.style.words if self.style else ''})"
+    def _others(self, rows: NDArray[np.int64]) -> list[Cells]:
+        """Columns of words without a role, in one more pass."""
+        used = {*self.roles.time, *self.roles.covariates, *self.roles.target}
+        readers = [_Words(k) for k, column in enumerate(self.columns) if column.words and k not in used]
+        kept, parts = set(rows.tolist()), []
+        for block in self._blocks() if readers else ():
+            whole = [row for row in block if row.number in kept]
+            columns = {reader.place: reader.read([row.cells[reader.place] for row in whole])[0] for reader in readers}
+            parts.append(_Chunk(rows, None, columns))
+        return [self._cells(reader, parts) for reader in readers]
 
-    def _refuse(self, row: Row, column: int, what: str) -> None:
-        found = f"found {shown(row.cells[column])}, which {what}"
-        self.file.refuse(found, "correct it", row.number, self.names[column])
-
-    def _notes(self, values: NDArray[np.float64]) -> Iterator[str]:
+    def _notes(self) -> Iterator[str]:
         if not self.headed:
             yield f"found no header: the columns are called {', '.join(self.names[:4])}"
-        if self.style and "/" in self.style.words and self.roles.time is not None:
-            yield f"read the times as {self.style.words}"
-        if self.file.foreign:
-            yield f"read bytes that are not UTF-8 as Windows-1252, first in row {self.file.foreign}"
-        if self.file.skipped:
-            yield f"left out {self.file.skipped} broken rows (--on-bad skip), first {self.file.first_skipped}"
-        if np.isnan(values).any():
-            yield f"{int(np.isnan(values).sum())} values are missing in '{self.names[self.roles.target]}'"
+        if self.clock and "/" in self.clock.style.words:
+            yield f"read the times as {self.clock.style.words}"
+        yield from _about(self.file)
+
+
+def _wide(file: TextFile, names: list[str], sample: list[Row]) -> Records:
+    """A row is a series: its id, then its values, padded at the end."""
+    comma = file.delimiter != "," and decimal_comma([cell for row in sample[:100] for cell in row.cells[1:]])
+    found: dict[str, tuple[int, Array]] = {}
+    for row in islice(file.rows(), 1, None):
+        cells = row.cells[1 : _filled(row.cells)] or [""]
+        values, bad = _checked(cells, comma)
+        id = row.cells[0].strip()
+        if is_missing(id):
+            _refuse(file, row.cells[0], "no id", row.number, names[0])
+        elif bad:
+            place = min(bad)
+            _refuse(file, cells[place], bad[place], row.number, names[place + 1])
+        elif id in found:
+            file.refuse(f"{id!r} stands also in row {found[id][0]}", "rename it", row.number, names[0])
+        else:
+            found[id] = row.number, values
+    if not found:
+        what = f"all {file.skipped} rows are broken" if file.skipped else "has a header and no rows"
+        raise DataError(file.name, what, "give a table with rows of data")
+    took = f"took each row as a series, its id from '{names[0]}', its values from '{names[1]}' on"
+    records = Records(file.name, np.empty(0, np.int64), notes=(took, *_about(file)))
+    rows = np.array([row for row, _ in found.values()])
+    return long([values for _, values in found.values()], rows, tuple(found), records)
+
+
+def _filled(cells: Sequence[str]) -> int:
+    """Cells up to the last that is not missing."""
+    count = len(cells)
+    while count and is_missing(cells[count - 1]):
+        count -= 1
+    return count
+
+
+def _checked(cells: Sequence[str], comma: bool) -> tuple[Array, dict[int, str]]:
+    """Numbers, and what is wrong at which places."""
+    values, bad = numbers(cells, comma)
+    wrong = dict.fromkeys(bad, "not a number")
+    return values, wrong | dict.fromkeys(np.flatnonzero(np.abs(values) > LARGEST).tolist(), "beyond")
+
+
+def _refuse(file: TextFile, cell: str, what: str, row: int, column: str) -> None:
+    if what == "beyond":
+        file.refuse(f"found {shown(cell)}, beyond {LARGEST:g}", "use larger units", row, column)
+    else:
+        file.refuse(f"found {shown(cell)}, which is {what}", "correct it", row, column)
+
+
+def _sampled(file: TextFile) -> list[Row]:
+    """The first rows: fewer where they are wide."""
+    rows, cells = [], 0
+    for row in islice(file.rows(), SAMPLE):
+        rows.append(row)
+        cells += len(row.cells)
+        if cells > SAMPLED:
+            break
+    return rows
+
+
+def _about(file: TextFile) -> Iterator[str]:
+    if file.foreign:
+        yield f"read bytes that are not UTF-8 as Windows-1252, first in row {file.foreign}"
+    if file.skipped:
+        yield f"left out {file.skipped} broken rows (--on-bad skip), first {file.first_skipped}"
 
 
 def _is_data(cell: str) -> bool:
     """Whether a cell of the first row looks like data and not like a name."""
-    return is_number(cell) or detect([cell], plain=False) is not None
+    return is_number(cell) or is_date([cell])
 
 
 def _numbered(cells: Sequence[str]) -> list[str]:

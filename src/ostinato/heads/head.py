@@ -145,7 +145,9 @@ class Head(nn.Module):
 
     # The loss --------------------------------------------------------------------------------
 
-    def loss(self, raw: Tensor, target: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, mask: Tensor | None = None, weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The sum of the costs and how many there are, so that whoever joins batches divides once.
 
         What lies under a False of the mask, NaN too, reaches neither value nor gradient. A target
@@ -156,6 +158,7 @@ class Head(nn.Module):
             raw: what `forward` gave, (..., outputs x width).
             target: (..., outputs).
             mask: bool, True where the target counts; (..., outputs) or (...).
+            weight: of the target's shape, finite: what each counts for, in the sum and in the count; 1 where left out.
 
         Raises:
             ValueError: target or mask has another shape, or mask is not bool.
@@ -168,7 +171,11 @@ class Head(nn.Module):
         raw = torch.where(mask.unsqueeze(-1), parts, 0).reshape(raw.shape)
         target = torch.where(mask, target, 0)
         cost = self.cost(raw, target).to(raw.dtype).where(self.supports(target), torch.nan)
-        return cost.where(mask, 0).sum(), self.weigh(target).where(mask, 0).sum()
+        counts = self.weigh(target).where(mask, 0)
+        cost = cost.where(mask, 0)
+        if weight is None:
+            return cost.sum(), counts.sum()
+        return (weight * cost).sum(), (weight * counts).sum()
 
     def check(self, target: Tensor, mask: Tensor | None = None) -> None:
         """Refuse, in words, the first target outside the law's support; for all the data, once, before training.

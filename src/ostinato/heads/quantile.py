@@ -20,9 +20,10 @@ class Quantile(Head):
 
         q[k] = raw[0] + sum over the gaps between a and k of +-softplus(raw[gap])
 
-    so q rises with the level whatever raw is. The cost of target y is the pinball loss, its mean over the levels:
+    so q rises with the level whatever raw is. The cost of target y is the pinball loss of the level nearest the
+    median, which is what is predicted, and the mean over all levels:
 
-        max(p e, (p - 1) e),    e = y - q(p)
+        l(a) + mean over k of l(k),    l = max(p e, (p - 1) e),    e = y - q(p)
 
     Args:
         features, outputs: see Head.
@@ -63,9 +64,10 @@ class Quantile(Head):
         return anchor + (steps - steps[..., self.middle, None])
 
     def cost(self, raw: Tensor, target: Tensor) -> Tensor:
-        """The pinball loss."""
+        """The pinball loss, the middle level's counted apart from that of all levels."""
         error, at = target.to(raw.dtype).unsqueeze(-1) - self.ladder(raw), self.at.to(raw.dtype)
-        return torch.maximum(at * error, (at - 1) * error).mean(-1)
+        losses = torch.maximum(at * error, (at - 1) * error)
+        return losses[..., self.middle] + losses.mean(-1)
 
     def predict(self, raw: Tensor) -> Tensor:
         """The quantile at the level nearest the median."""

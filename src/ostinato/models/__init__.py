@@ -1,6 +1,8 @@
-"""The design patterns as short compositions: encoders, decoders, and a head that answers."""
+"""The design patterns as short compositions of layers and heads."""
 
+from ostinato.models.answers import answers
 from ostinato.models.encoder import Encoder
-from ostinato.models.sequence_to_vector import SequenceToVector
+from ostinato.models.forecasters import Direct, Segments
+from ostinato.models.mixture import Mixture
 
-__all__ = ["Encoder", "SequenceToVector"]
+__all__ = ["Direct", "Encoder", "Mixture", "Segments", "answers"]

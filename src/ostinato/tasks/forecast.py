@@ -1,8 +1,7 @@
-"""Forecast a time series: the next values with intervals, beside the classical baselines."""
+"""Forecast time series, one or many: the next values with intervals, beside the classical baselines."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -14,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from ostinato import metrics
-from ostinato.data import DataError, Series, builtin, read_series
-from ostinato.data.frequency import Frequency, near
-from ostinato.data.seasons import guess
+from ostinato.data import DataError, Panel, builtin, read_panel
+from ostinato.data.regular import spelled
 from ostinato.spec import Spec
-from ostinato.tasks.corrector import Corrector, Forecast, Plan
+from ostinato.tasks.forecasting import files
+from ostinato.tasks.forecasting.learnt import Learnt
+from ostinato.tasks.forecasting.measure import BASELINES, Held, rolled, scores
+from ostinato.tasks.forecasting.plan import Decoding, Plan, held_back, plan, usual_horizon
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
-from ostinato.tasks.task import Arrays, Task, as_array
+from ostinato.tasks.task import Arrays, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
     from ostinato.training import Callback, History
 
-Array = NDArray[np.float64]
-
-SHARES = {"fit": 0.5, "feed_forward": 0.15, "final": 0.3}  # of a time limit; the rest is for reading and the report
+SHARES = {"fit": 0.5, "feed_forward": 0.1, "final": 0.3}  # of a time limit; the rest is for reading and the report
+LARGE = 20_000  # values from which on the measured networks are kept, and not trained anew on what was held out
+ANEW = "the saved model was then trained anew on everything, for as many epochs as were best"
+KEPT = "the saved model is the measured one; it forecasts from the newest data"
+NO_TIME = "there was no time to train anew: the saved model is the measured one, with all data to go by"
 
 
 class ForecastOptions(Options):
@@ -43,9 +45,19 @@ class ForecastOptions(Options):
     levels: tuple[float, ...] = Field((80, 95), description="intervals, in percent")
     freq: str | None = Field(None, description="spacing of the steps: h, D, B, W, M, Q, Y, 15min; told from the times")
     duplicates: Literal["mean", "last"] | None = Field(None, description="what becomes of repeated times")
-    time: str | None = Field(None, description="column of times")
-    target: str | None = Field(None, description="column to forecast")
+    id: str | None = Field(None, description="column that tells several series apart (unique_id needs no naming)")
+    time: tuple[str, ...] = Field((), description="column of times, or those of year,month,day,hour")
+    target: tuple[str, ...] = Field((), description="column to forecast; several are a series each")
+    past: tuple[str, ...] = Field((), description="columns known up to now, such as other sensors")
+    future: tuple[str, ...] = Field((), description="columns known ahead, such as prices or holidays")
+    static: tuple[str, ...] = Field((), description="columns that never change within a series")
+    windows: int = Field(1, ge=1, le=1000, description="horizons held out, each forecast from all before it")
+    look_back: int | None = Field(None, ge=1, description="steps that the network sees; by seasons and data")
+    decoding: Decoding | None = Field(None, description="all steps at once, by segments, or step by step")
+    members: int = Field(3, ge=1, le=100, description="networks, from seeds of their own, whose mean is the forecast")
     head: str = Field("quantile", description="output law: quantile, gaussian, student_t, point")
+    baselines: tuple[str, ...] = Field((), description="those to stand beside it; all where left out")
+    learning_curve: bool = Field(False, description="also learn from 1/8, 1/4 and 1/2 of the data, for the report")
 
     @field_validator("levels")
     @classmethod
@@ -54,13 +66,30 @@ class ForecastOptions(Options):
             raise ValueError("levels are percents between 0 and 100, both excluded")
         return tuple(sorted(set(levels)))
 
+    @field_validator("baselines")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in BASELINES:
+                raise ValueError(f"no baseline is called {name!r}: there are {', '.join(BASELINES)}")
+        return names
+
+    @field_validator("time", "target", "past", "future", "static", "baselines", mode="before")
+    @classmethod
+    def _names(cls, names: Any) -> Any:
+        return () if names is None else (names,) if isinstance(names, str) else names
+
 
 class Forecaster(Task):
-    """Forecasts one series: a recurrent network corrects a statistical outlook, and says how sure it is.
+    """Forecasts one series or many with one set of networks, and says how sure they are.
 
-    y[t + h] = outlook[t, h] + trust scale growth[h] network(window before t)[h], see `tasks.corrector`; the
-    network reads a window of `look_back` steps and answers for all steps ahead at once. Sizes follow the
-    data. The last tenth of the data, at least one horizon, decides when training ends.
+        y[t + h] = level + scale (sum over k of w[h, k] way[h, k] + network(window before t)[h])
+
+    A recurrent network reads a window of the series, told relative to its own level and pace, weighs naive
+    ways to go on (the last value, the season before, ...) and corrects them; `models.forecasters` has the
+    three ways of answering. Where all the data are few, it corrects a statistical outlook instead
+    (`data.outlook`). A first network learns without the last part of the data, finds by it when to stop
+    and how wide intervals must be; then `members` networks learn from everything.
 
     Args:
         options: the fields of `ForecastOptions` and `Options`, each with its meaning.
@@ -86,7 +115,8 @@ class Forecaster(Task):
     examples: ClassVar[tuple[tuple[str, str], ...]] = (
         ("ostinato forecast", "forecast the sunspots, which come with it"),
         ("ostinato forecast sales.csv --target units --horizon 14", "two weeks ahead of a daily file"),
-        ("ostinato forecast power.csv.gz --season 24 --levels 50,90", "hourly, other intervals"),
+        ("ostinato forecast shops.csv --id shop --future price,holiday --static city", "many series, with covariates"),
+        ("ostinato forecast power.csv.gz --season 24 --levels 50,90 --windows 4", "other intervals, a longer test"),
         ("ostinato forecast sales.csv --test june.csv --out runs/june", "measured on a file of its own"),
     )
 
@@ -106,9 +136,11 @@ class Forecaster(Task):
         """Train.
 
         Args:
-            data: path, pandas or polars frame, array (time,) or `Series`; oldest first or with times.
-            validation: what comes after data; it decides when to stop. Left out: the last part of data.
-            callbacks: see `ostinato.training.Callback`.
+            data: path, pandas or polars frame, array (time,) or (time, series), `Series` or `Panel`; oldest
+                first or with times.
+            validation: what comes after data; it decides when to stop and is not learnt from. Left out: the last
+                part of data decides, and is then learnt from too.
+            callbacks: see `ostinato.training.Callback`; of the first network.
             out: folder for checkpoints and history.jsonl, which `resume` goes on from.
             quiet: no progress line.
             time_limit: seconds; the option where left out.
@@ -116,75 +148,78 @@ class Forecaster(Task):
         Raises:
             DataError: the data cannot be used, or are too short for the horizon.
         """
-        series, learnt = self._joined(data, validation)
-        plan = self._plan(series.head(learnt))
-        known = learnt if validation is not None else learnt - _held(learnt, plan.horizon)
-        self._series, self._known = series, known
-        self._corrector = Corrector.fit(
-            series, known, plan, out=out, resume=resume, quiet=quiet, callbacks=callbacks,
-            time_limit=time_limit or self.options.time_limit,
-        )  # fmt: skip
-        history: History = self._corrector.history  # type: ignore[assignment]
+        from ostinato.tasks.forecasting.training import again, learn
+
+        panel, lengths = self._joined(data, validation)
+        sizes = plan(panel.heads(lengths), self.options)
+        how: dict[str, Any] = {"out": out, "resume": resume, "quiet": quiet, "callbacks": callbacks}
+        limit = time_limit or self.options.time_limit
+        self._panel = panel
+        if validation is not None:
+            self._stops = lengths
+            self._learnt = learn(panel, lengths, sizes, members=sizes.members, time_limit=limit, **how)
+        else:
+            self._stops = [n - held_back(n, sizes.horizon) for n in lengths]
+            first = learn(panel, self._stops, sizes, time_limit=limit and 0.4 * limit, **how)
+            rest = how | {"out": None if out is None else Path(out, "all"), "callbacks": ()}
+            self._learnt = again(first, panel, members=sizes.members, time_limit=limit and 0.6 * limit, **rest) or first
+        history: History = self._learnt.history  # type: ignore[assignment]
         return history
 
     def refit(self, data: Any = None, **training: Any) -> Self:
         """Train once more from the start, on all there is, for as many epochs as were best in `fit`.
 
         Args:
-            data: the whole series; that of `fit` where left out.
-            training: out, resume, quiet, time_limit as of `fit`; where the time does not suffice, the network
-                of `fit` stays, and forecasts from the new data.
+            data: the whole history; that of `fit` where left out.
+            training: out, resume, quiet, time_limit as of `fit`; where the time does not suffice, the networks
+                of `fit` stay, and forecast from the new data.
         """
-        corrector: Corrector = self._fitted("_corrector")
-        self._series = self._series if data is None else self._read(data)
-        self._corrector = corrector.again(self._series, **training) or corrector
+        from ostinato.tasks.forecasting.training import again
+
+        learnt: Learnt = self._fitted("_learnt")
+        self._panel = self._panel if data is None else self._read(data)
+        self._learnt = again(learnt, self._panel, members=learnt.plan.members, **training) or learnt
         return self
 
     def predict(self, data: Any = None) -> pd.DataFrame:
         """The next `horizon` steps after data, with intervals.
 
         Args:
-            data: a history, or what goes on from that of `fit`; left out: from the end of what fit saw.
+            data: histories, or what goes on from those of `fit` (new values, or covariates known ahead); left
+                out: from the end of what fit saw.
 
         Returns:
-            One row a step: the time, forecast, and lower_L, upper_L for each of `levels`.
+            One row a step: the series' id where there are several, the time, forecast, and lower_L, upper_L
+            for each of `levels`.
+
+        Raises:
+            DataError: the data do not fit; or covariates that are known ahead are missing ahead.
         """
         import pandas as pd
 
-        corrector: Corrector = self._fitted("_corrector")
-        series = self._series if data is None else self._history(data)
-        found = corrector.forecast(series)
-        return pd.DataFrame(columns(series, corrector.plan, found))
+        learnt: Learnt = self._fitted("_learnt")
+        panel = self._panel if data is None else self._history(data)
+        files.refuse_unknown_ahead(panel, learnt.plan.horizon, _name(data))
+        return pd.DataFrame(files.columns(panel, learnt.plan, learnt.forecast(panel)))
 
     def score(self, data: Any) -> dict[str, float]:
         """How well the steps after fit's are forecast, each horizon from what lies before it.
 
         Args:
-            data: what comes after the data of `fit`; or a whole history, whose part after them, or
+            data: what comes after the data of `fit`; or whole histories, whose part after them, or
                 else whose last horizon, is forecast.
 
         Returns:
-            mae, rmse, mse, smape, mase, coverage_L of each interval, and coverage, that of the narrowest.
+            mae, rmse, mse, smape, mase, direction (share of moves with the right sign), coverage_L of each
+            interval, and coverage, that of the narrowest; smape and mase are means over series.
         """
-        corrector: Corrector = self._fitted("_corrector")
-        series, first = self.held_out(data)
-        return scores(rolled(corrector, series, first), series, first, corrector.plan)
+        learnt: Learnt = self._fitted("_learnt")
+        held = self.held_out(data)
+        return scores(rolled(learnt, held), held)
 
     def summary(self) -> str:
         """What was trained, in a few lines."""
-        corrector: Corrector = self._fitted("_corrector")
-        plan, series = corrector.plan, self._series
-        count = sum(p.numel() for p in corrector.model.parameters())
-        first, last = series.label(series.start), series.label(series.end - 1)
-        return "\n".join(
-            (
-                f"Forecaster of {series.name!r}: {plan.horizon} steps ahead, {series.frequency.words}",
-                f"  learnt from {len(series)} steps, {first} to {last}",
-                f"  season {plan.season}, look-back {plan.look_back}, trust in the correction {corrector.trust:.2f}",
-                f"  {plan.cell}, {plan.num_layers} x {plan.hidden_size}, {plan.head} head: {count:,} parameters",
-                f"  best after {corrector.best} epochs; works on {'log y' if corrector.log else 'y'}",
-            )
-        )
+        return files.summary(self._fitted("_learnt"), self._panel)
 
     # The command ------------------------------------------------------------------------------
 
@@ -201,81 +236,75 @@ class Forecaster(Task):
     ) -> Outcome:
         """Hold out the end (or `test`), train, compare with the baselines, then train on all there is.
 
-        The metrics are those of a network that has seen nothing of what was held out. The network
-        that is kept was then trained anew on everything, for as many epochs as were best.
+        The metrics are those of networks that have seen nothing of what was held out. Those that are kept
+        were then trained anew on everything, for as many epochs as were best; where the data are large, they
+        are the measured ones.
         """
-        from ostinato.tasks.forecast_outcome import Measured, describe
+        from ostinato.tasks.forecasting.outcome import Measured, describe
 
         began = time.monotonic()
         if validation is not None and test is None:
             raise ValueError("--valid comes between the data and what is held out: give --test FILE too")
-        series = self._read(builtin.sunspots() if data is None else data)
-        before, later = self._split(series, test)
-        learnt, _ = self._joined(before, validation)
-        whole = learnt.then(later, _name(test) or series.name)
+        before, whole = self._split(self._read(builtin.sunspots() if data is None else data), test, validation)
         limit = self.options.time_limit
         limits = {part: share * limit if limit else None for part, share in SHARES.items()}
         self.fit(
             before, validation=validation, out=out, resume=resume, quiet=quiet, callbacks=callbacks,
             time_limit=limits["fit"],
         )  # fmt: skip
-        measured = self._corrector
-        rival = Corrector.fit(
-            learnt, self._known, measured.plan, network="feed_forward", time_limit=limits["feed_forward"]
-        )
-        self.refit(whole, out=None if out is None else Path(out, "final"), resume=resume, time_limit=limits["final"])
-        found = Measured(measured, rival, whole, len(learnt), time.monotonic() - began)
-        return describe(self, found, _name(data) or builtin.SUNSPOTS, refitted=self._corrector is not measured)
+        measured, learnt_from = self._learnt, [len(series) for series in self._panel]
+        rival = self._rival(measured.plan, validation is None, limits["feed_forward"])
+        held = Held(whole, tuple(learnt_from), measured.plan.horizon, measured.plan.season, measured.plan.levels)
+        self._panel, kept = whole, KEPT
+        if sum(learnt_from) < LARGE:
+            where = None if out is None else Path(out, "final")
+            self.refit(whole, out=where, resume=resume, quiet=True, time_limit=limits["final"])
+            kept = NO_TIME if self._learnt is measured else ANEW
+        found = Measured(measured, rival, held, self._curve(held), began)
+        return describe(self, found, _name(data) or builtin.SUNSPOTS, kept)
 
     def evaluate(self, data: Any) -> Outcome:
         """A trained model on data as `score` takes them, beside the classical baselines."""
-        from ostinato.tasks.forecast_outcome import Measured, describe
+        from ostinato.tasks.forecasting.outcome import Measured, describe
 
-        began, corrector = time.monotonic(), self._fitted("_corrector")
-        series, first = self.held_out(data)
-        new = series.start + first >= self._series.end
-        found = Measured(corrector, None, series, first, time.monotonic() - began)
-        return describe(self, found, _name(data), known=not new)
+        began, learnt = time.monotonic(), self._fitted("_learnt")
+        held = self.held_out(data)
+        own = {series.id: series.end for series in self._panel}
+        seen = any(held.panel[k].start + held.first[k] < own.get(held.panel[k].id, 0) for k in held.rows)
+        return describe(self, Measured(learnt, None, held, [], began), _name(data), known=seen)
 
-    def held_out(self, data: Any) -> tuple[Series, int]:
-        """A series, and the place from which on it is to be forecast; see `score`.
+    def held_out(self, data: Any) -> Held:
+        """Histories, and the places from which on they are to be forecast; see `score`.
 
         Raises:
             DataError: the data are of another frequency, or too short.
         """
-        own, given = self._series, self._read(data)
-        if not given.time_name:
-            given = replace(given, start=own.end, frequency=own.frequency)
-        if given.start >= own.end:
-            return own.then(given, _name(data)), len(own)
-        self._same_grid(given, data)
-        new = given.end - own.end
-        first = len(given) - (new if 0 < new < len(given) else self._corrector.plan.horizon)
-        if first < 3:
-            raise DataError(
-                _name(data), f"{len(given)} steps, of which {first} lie before what is forecast", "give more"
-            )
-        return given, first
+        sizes, given = self._fitted("_learnt").plan, self._more(data, self._panel)
+        own = {series.id: series for series in self._panel}
+        if all(s.id in own and (not s.time_name or s.start >= own[s.id].end) for s in given):
+            whole = self._panel.then(given, _name(data))
+            first = [len(series) for series in self._panel]
+        else:
+            self._same_grid(given, data)
+            whole, first = given, []
+            for series in given:
+                new = series.end - own[series.id].end if series.id in own else 0
+                first.append(len(series) - (new if 0 < new < len(series) else sizes.horizon))
+        if max(first) < 3:
+            found = f"{len(whole[0])} steps, of which {max(0, first[0])} lie before what is forecast"
+            raise DataError(_name(data), found, "give more")
+        first = [k if k >= 3 else len(series) for k, series in zip(first, whole, strict=True)]
+        return Held(whole, tuple(first), sizes.horizon, sizes.season, sizes.levels)
 
     # The model file ---------------------------------------------------------------------------
 
     def to_file(self) -> tuple[dict[str, Any], Arrays]:
-        """Manifest and tensors: the network, the numbers around it, and the series it forecasts from."""
-        corrector: Corrector = self._fitted("_corrector")
-        series = self._series
-        tensors = {f"network.{name}": as_array(tensor) for name, tensor in corrector.model.state_dict().items()}
-        tensors |= {"growth": corrector.growth, "widths": corrector.widths, "series": series.values}
-        grid = series.frequency
-        extra = {
-            "plan": corrector.plan.model_dump(mode="json"),
-            "log": corrector.log, "trust": corrector.trust, "best": corrector.best,
-            "series": {
-                "start": series.start, "name": series.name, "time_name": series.time_name, "style": series.style,
-                "frequency": [grid.unit, grid.every, grid.phase, grid.offset],
-            },
-        }  # fmt: skip
-        spec = Spec(inputs=corrector.plan.inputs, horizon=corrector.plan.horizon, targets=(series.name,))
-        return self._manifest(spec.to_json(), extra), tensors
+        """Manifest and tensors: the networks, the numbers around them, and the histories they forecast from."""
+        learnt: Learnt = self._fitted("_learnt")
+        words, tensors = learnt.to_file()
+        panel, values = files.panel_to_file(self._panel)
+        spec = Spec(inputs=learnt.plan.inputs, horizon=learnt.plan.horizon, targets=(self._panel.name,))
+        return self._manifest(spec.to_json(), words | {"panel": panel}), tensors | values
 
     @classmethod
     def from_file(cls, manifest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Self:
@@ -284,165 +313,104 @@ class Forecaster(Task):
         Raises:
             ValueError: the parts do not fit together.
         """
-        extra = manifest["extra"]
         task = cls(**manifest["arguments"])
-        task._corrector = Corrector.restored(extra, tensors)
-        kept, values = extra["series"], tensors["series"]
-        if values.ndim != 1 or values.dtype != np.float64 or not np.isfinite(values).any() or np.isinf(values).any():
-            raise ValueError("the series is not a row of numbers")
-        grid = Frequency.checked(*kept["frequency"])
-        task._series = Series(
-            np.array(values), int(kept["start"]), grid, str(kept["name"]), str(kept["time_name"]), str(kept["style"])
-        )
-        task._series.labels(1)  # a style that is not known, or times beyond the calendar
+        task._learnt = Learnt.of_file(manifest["extra"], tensors)
+        task._panel = files.panel_of_file(manifest["extra"]["panel"], tensors, task._learnt.plan)
         return task
 
     # Steps ------------------------------------------------------------------------------------
 
-    def _read(self, source: Any) -> Series:
+    def _read(self, source: Any) -> Panel:
         words = self.options
-        return read_series(
-            source,
-            time=words.time,
-            target=words.target,
-            freq=words.freq,
-            duplicates=words.duplicates,
-            on_bad=words.on_bad,
-        )
+        columns: dict[str, Any] = {"past": words.past, "future": words.future, "static": words.static}
+        panel = read_panel(
+            source, id=words.id, time=words.time, target=words.target, freq=words.freq, duplicates=words.duplicates,
+            on_bad=words.on_bad, **columns,
+        )  # fmt: skip
+        return files.from_first(panel)
 
-    def _joined(self, data: Any, validation: Any) -> tuple[Series, int]:
-        """The series, validation at its end, and how much of it may decide sizes."""
-        series = self._read(data)
-        if validation is None:
-            return series, len(series)
-        later = self._read(validation)
-        if not later.time_name:
-            later = replace(later, start=series.end, frequency=series.frequency)
-        return series.then(later, _name(validation)), len(series)
-
-    def _split(self, series: Series, test: Any) -> tuple[Series, Series]:
-        """What may be learnt from, and what is held out: the test file, or the last horizon."""
-        if test is not None:
-            later = self._read(test)
-            return series, later if later.time_name else replace(later, start=series.end, frequency=series.frequency)
-        horizon = self.options.horizon or usual_horizon(series, self.options.season)
-        if len(series) < 2 * horizon + 3:
-            most = max(1, (len(series) - 3) // 2)
-            found = f"{len(series)} steps are too few to hold out {horizon} and learn to forecast {horizon}"
-            raise DataError(
-                series.name, found, f"give --horizon {most} or less, or --test FILE" if most > 1 else "give more data"
-            )
-        return series.head(len(series) - horizon), series.tail(horizon)
-
-    def _history(self, data: Any) -> Series:
-        """What to forecast from: the data, or fit's series with the data after it."""
-        own, given = self._series, self._read(data)
-        if given.time_name and given.start >= own.end and given.start - own.end <= self._corrector.plan.look_back:
-            return own.then(given, _name(data))
-        self._same_grid(given, data)
-        if given.observed.sum() < 3:
-            raise DataError(_name(data), f"{int(given.observed.sum())} values", "give a history of at least 3")
-        return given
-
-    def _same_grid(self, given: Series, data: Any) -> None:
-        own = self._series.frequency
-        if given.time_name and (given.frequency.unit, given.frequency.every) != (own.unit, own.every):
-            found = f"steps are {given.frequency.words}, those that were learnt are {own.words}"
-            raise DataError(_name(data), found, "give data of the same frequency, or say --freq")
-
-    def _plan(self, series: Series) -> Plan:
-        """All sizes, from the options and the part of the data that is learnt from."""
-        from ostinato import heads
-
-        words, n = self.options, len(series)
-        periods = periods_of(series, words.season)
-        season = near(periods[0]) if periods else 1
-        horizon = words.horizon or usual_horizon(series, words.season)
-        if n < horizon + 3:
-            found = f"{n} steps are too few to learn to forecast {horizon}"
-            raise DataError(series.name, found, f"give a horizon of {max(1, n - 3)} or less, or more data")
-        few, many = n < 1000, n >= 2000
-        law = heads.get(words.head)
-        return Plan(
-            horizon=horizon, season=season, periods=tuple(periods), look_back=_look_back(n, horizon, periods),
-            cell=words.cell, head=words.head, levels=words.levels if law.quantiles is not heads.Head.quantiles else (),
-            hidden_size=words.hidden_size or (16 if n < 200 else 64 if many else 32),
-            num_layers=words.num_layers, bidirectional=words.bidirectional, dropout=words.dropout,
-            epochs=words.epochs or (40 if few else 20), patience=10 if few else 6,
-            batch_size=words.batch_size or (128 if many else 32), batches=50,
-            learning_rate=words.learning_rate or 5e-3, clip=words.clip,
-            recurrent_norm_limit=words.recurrent_norm_limit, weight_norm=words.weight_norm, seed=words.seed,
-            device=words.device, gaps=bool(np.isnan(series.values).any()),
+    def _more(self, source: Any, panel: Panel) -> Panel:
+        """A further source, read as `panel` was: its columns, its covariates' meaning, its frequency."""
+        words, named = self.options, bool(panel.time_name) and not isinstance(source, (np.ndarray, list, tuple))
+        target = words.target or ((panel.name,) if named else ())
+        freq = words.freq or (spelled(panel.frequency) if named else None)
+        return read_panel(
+            source, id=words.id, time=words.time, target=target, coding=panel.coding, freq=freq,
+            duplicates=words.duplicates, on_bad=words.on_bad,
         )  # fmt: skip
 
+    def _joined(self, data: Any, validation: Any) -> tuple[Panel, list[int]]:
+        """All series, validation at their ends, and how much of each may be learnt."""
+        panel = self._read(data)
+        lengths = [len(series) for series in panel]
+        if validation is not None:
+            panel = panel.then(self._more(validation, panel), _name(validation))
+        return panel, lengths
 
-def periods_of(series: Series, season: int | None) -> list[float]:
-    """The seasons to work with, the first of them for the seasonal baseline."""
-    if season is not None:
-        return [float(season)] * (season > 1)
-    return guess(series.filled(), np.arange(series.start, series.end), series.frequency.periods())[0]
+    def _split(self, panel: Panel, test: Any, validation: Any) -> tuple[Panel, Panel]:
+        """What may be learnt from, and all there is: with the test file, or itself, whose last windows are held out."""
+        if test is not None:
+            known, _ = self._joined(panel, validation)
+            return panel, known.then(self._more(test, panel), _name(test))
+        horizon = self.options.horizon or usual_horizon(panel, self.options.season)
+        held, longest = horizon * self.options.windows, max(len(series) for series in panel)
+        if longest < held + horizon + 3:
+            most = max(1, (longest - 3) // (1 + self.options.windows))
+            found = f"{longest} steps are too few to hold out {held} and learn to forecast {horizon}"
+            todo = f"give --horizon {most} or less, or --test FILE" if most > 1 else "give more data"
+            raise DataError(panel.source or panel.name, found, todo)
+        # A series that is too short to hold anything out of is learnt from, whole.
+        lengths = [len(s) - held if len(s) >= held + 3 else len(s) for s in panel]
+        return panel.heads(lengths), panel
 
+    def _rival(self, sizes: Plan, all_learn: bool, limit: float | None) -> Learnt | None:
+        """The feed-forward network on the same windows, trained in the same way; None where it was not asked for."""
+        from ostinato.tasks.forecasting.training import again, learn
 
-def usual_horizon(series: Series, season: int | None) -> int:
-    """Two of the calendar's shortest seasons, or of the season in the data, at most 60 steps and a third of them."""
-    found = [float(season)] if season else series.frequency.periods() or periods_of(series, None)
-    steps = 2 * near(min(found)) if found else 6
-    return max(1, min(steps, 60, (len(series) - 3) // 3))
+        if self.options.baselines and "feed_forward" not in self.options.baselines:
+            return None
+        how: dict[str, Any] = {"network": "feed_forward", "quiet": True}
+        first = learn(self._panel, self._stops, sizes, time_limit=limit and limit / 2, **how)
+        return (
+            again(first, self._panel, members=1, time_limit=limit and limit / 2, **how) if all_learn else None
+        ) or first
 
+    def _curve(self, held: Held) -> list[tuple[float, int, float]]:
+        """How the error falls with the data: (share, values learnt from, mean absolute error)."""
+        if not self.options.learning_curve:
+            return []
+        found = []
+        for share in (0.125, 0.25, 0.5, 1.0):
+            sizes = [max(1, round(share * first)) for first in held.first]
+            if max(sizes) < 2 * held.horizon + 3:
+                continue
+            lengths = [len(s) - first + n for s, first, n in zip(held.panel, held.first, sizes, strict=True)]
+            part = held._replace(panel=held.panel.tails(lengths), first=tuple(sizes))
+            small = Forecaster(**self.get_params() | {"horizon": held.horizon, "learning_curve": False})
+            small.fit(part.panel.heads(part.first))
+            found.append((share, sum(sizes), scores(rolled(small._learnt, part), part)["mae"]))
+        return found
 
-def _look_back(n: int, horizon: int, periods: list[float]) -> int:
-    """Two short seasons or one long one, at least the horizon, as far as data and time allow."""
-    seasons = [2 * near(period) if period <= 64 else near(period) for period in periods if period <= 160]
-    return min(max(*seasons, horizon, 16) if seasons else max(horizon, 16), 160, max(4, n // 3))
+    def _history(self, data: Any) -> Panel:
+        """What to forecast from: the data, or fit's series with the data after them."""
+        given, span = self._more(data, self._panel), self._learnt.plan.look_back
+        own = {series.id: series for series in self._panel}
+        near = [s.id in own and s.time_name and 0 <= s.start - own[s.id].end <= span for s in given]
+        if all(near) or all(not len(s) for s in given):
+            whole = self._panel.then(given, _name(data))
+            return replace(whole, series=tuple(whole.find(id) for id in given.ids))
+        self._same_grid(given, data)
+        for series in given:
+            if series.observed.sum() < 3:
+                found = f"{int(series.observed.sum())} values" + (f" of {series.id!r}" if series.id else "")
+                raise DataError(_name(data), found, "give a history of at least 3")
+        return given
 
-
-def _held(n: int, horizon: int) -> int:
-    """Steps at the end of n that decide when training ends: a tenth, at least a horizon, none where there are few."""
-    return max(0, min(max(horizon, n // 10), n - horizon - 4, n // 3))
-
-
-def rolled(corrector: Corrector, series: Series, first: int) -> Forecast:
-    """Forecasts of every step from the place `first` on, each horizon from what lies before it alone.
-
-    Returns:
-        point (steps,), low and high (levels, steps).
-    """
-    found = [corrector.forecast(series.head(k)) for k in range(first, len(series), corrector.plan.horizon)]
-    point = np.concatenate([part.point[0] for part in found])
-    low, high = (np.concatenate([getattr(part, side)[:, 0] for part in found], -1) for side in ("low", "high"))
-    steps = len(series) - first
-    return Forecast(point[:steps], low[:, :steps], high[:, :steps])
-
-
-def scores(found: Forecast, series: Series, first: int, plan: Plan) -> dict[str, float]:
-    """The metrics of a forecast of every step from `first` on."""
-    target, before = series.values[first:], series.values[:first]
-    if np.isnan(target).all():
-        raise DataError(series.name, "nothing was observed in the part that is held out", "give a longer one")
-    named = {
-        "mae": metrics.mae(found.point, target),
-        "rmse": metrics.rmse(found.point, target),
-        "mse": metrics.mse(found.point, target),
-        "smape": metrics.smape(found.point, target),
-        "mase": metrics.mase(found.point, target, before, plan.season) if _has_scale(before, plan.season) else math.nan,
-    }
-    for k, level in enumerate(plan.levels[: len(found.low)]):
-        share = metrics.coverage(found.low[k], found.high[k], target)
-        named |= {f"coverage_{level:g}": share} if k else {"coverage": share, f"coverage_{level:g}": share}
-    return named
-
-
-def _has_scale(before: Array, season: int) -> bool:
-    steps = np.abs(before[season:] - before[:-season])
-    return bool((steps[~np.isnan(steps)] > 0).any())
-
-
-def columns(series: Series, plan: Plan, found: Forecast) -> dict[str, Any]:
-    """A forecast from the end of a series, column by column."""
-    table: dict[str, Any] = {series.time_name or "step": series.labels(plan.horizon), "forecast": found.point[0]}
-    for k, level in enumerate(plan.levels[: len(found.low)]):
-        table |= {f"lower_{level:g}": found.low[k, 0], f"upper_{level:g}": found.high[k, 0]}
-    return table
+    def _same_grid(self, given: Panel, data: Any) -> None:
+        own, new = self._panel.frequency, given.frequency
+        if given.time_name and (new.unit, new.every) != (own.unit, own.every):
+            found = f"steps are {new.words}, those that were learnt are {own.words}"
+            raise DataError(_name(data), found, "give data of the same frequency, or say --freq")
 
 
 def _name(source: Any) -> str:

@@ -17,7 +17,9 @@ class Options(BaseModel):
     hidden_size: int | None = Field(None, ge=1, description="width of the state; by the size of the data")
     num_layers: int = Field(1, ge=1, description="layers, one on the other")
     bidirectional: bool = Field(False, description="read in both directions")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of values dropped between layers while training")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="share of values dropped in training; by the data's size"
+    )
     epochs: int | None = Field(None, ge=1, description="passes over the data at most; by the size of the data")
     batch_size: int | None = Field(None, ge=1, description="windows in a step of training; by the size of the data")
     learning_rate: float | None = Field(None, gt=0, description="step of the optimizer")

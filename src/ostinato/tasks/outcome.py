@@ -54,6 +54,24 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A baseline that was too slow for all of the data.
+
+    Attributes:
+        name: of the baseline.
+        count, of, what: on how many of how many of what it was run.
+        theirs, ours: the metrics of both, on those alone.
+    """
+
+    name: str
+    count: int
+    of: int
+    what: str
+    theirs: dict[str, float]
+    ours: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One experiment.
 
@@ -69,6 +87,7 @@ class Outcome:
         charts: for the report, the most telling first.
         history: of training.
         answer: the first lines of the prediction, for the terminal: header and rows of words.
+        samples: baselines that were run on a part of what was held out.
     """
 
     task: str
@@ -86,12 +105,18 @@ class Outcome:
     charts: Sequence[Chart] = ()
     history: History | None = None
     answer: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
+    samples: Sequence[Sample] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What metrics.json holds; a number that is not finite is null."""
         from ostinato import __version__
 
         found: dict[str, Any] = {"task": self.task, "data": self.data, "metrics": self.metrics}
+        if self.samples:
+            found["samples"] = {
+                each.name: {each.what: each.count, "of": each.of, "metrics": each.theirs, "ostinato": each.ours}
+                for each in self.samples
+            }
         found |= {"baselines": self.baselines, "parameters": self.parameters, "seconds": round(self.seconds, 3)}
         found |= {"epochs": self.epochs, "seed": self.seed, "version": __version__}
         plain: dict[str, Any] = _plain(found)

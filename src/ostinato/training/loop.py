@@ -59,6 +59,7 @@ def fit(
     callbacks: Iterable[Callback] = (),
     resume: bool = False,
     quiet: bool = False,
+    label: str = "",
 ) -> History:
     """Train a model in place: minimise sum / count of the objective over every batch.
 
@@ -74,6 +75,7 @@ def fit(
         out: folder for `checkpoint.ost` and `history.jsonl`, which are replaced; None: nothing is written.
         resume: go on from `out`'s checkpoint, exactly as if never interrupted; without one, start anew.
         quiet: no progress line.
+        label: what the progress line begins with, where one of several networks is trained.
 
     Raises:
         TrainingDiverged: something is no longer finite; the last checkpoint is.
@@ -95,7 +97,7 @@ def fit(
     >>> len(history), history[-1]["loss"] < 1e-3
     (50, True)
     """
-    trainer = Trainer(model, batches, objective, settings, validate, out, callbacks, quiet)
+    trainer = Trainer(model, batches, objective, settings, validate, out, callbacks, quiet, label)
     with trainer.ready(resume):
         trainer.train()
     return trainer.history
@@ -119,6 +121,7 @@ class Trainer:
         out: str | os.PathLike[str] | None = None,
         callbacks: Iterable[Callback] = (),
         quiet: bool = False,
+        label: str = "",
     ) -> None:
         if not len(batches):
             raise ValueError("there are no batches to train on: the data are empty")
@@ -131,7 +134,7 @@ class Trainer:
         self.ranks = Ranks(settings.device)
         self.device = self.ranks.device
         self.precision = _precision(settings.precision, self.device)
-        self.line = progress.Line(quiet or self.ranks.rank > 0)
+        self.line = progress.Line(quiet or self.ranks.rank > 0, label)
 
     # Before and after ----------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Line:
-    """The line, on standard error; `quiet`: none."""
+    """The line, on standard error; `quiet`: none. `label` says which of several networks it speaks of."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, label: str = "") -> None:
         console = Console(stderr=True)
+        self.label = f"{label}: " if label else ""
         self.quiet, self.every = quiet, 0.1 if console.is_terminal else 10.0
         self.status = console.status("training") if console.is_terminal and not quiet else None
 
@@ -45,14 +46,14 @@ class Line:
         """The one line that stays."""
         self.end()
         if not self.quiet:
-            print(_summary(trainer), file=sys.stderr, flush=True)
+            print(self.label + _summary(trainer), file=sys.stderr, flush=True)
 
     def _where(self, trainer: Trainer) -> str:
         at, settings, batches = trainer.at, trainer.settings, len(trainer.batches)
         loss = f", loss {at.loss / at.count:.4g}" if at.count else ""
         best = "" if at.best is None else f", best validation {at.best:.4g}"
         where = f"epoch {at.epoch + 1}/{settings.epochs}, batch {at.batch}/{batches}"
-        return f"{where}{loss}{best}, {_clock(self._left(trainer))} left"
+        return f"{self.label}{where}{loss}{best}, {_clock(self._left(trainer))} left"
 
     def _left(self, trainer: Trainer) -> float:
         at, settings = trainer.at, trainer.settings

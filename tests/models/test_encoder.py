@@ -1,12 +1,11 @@
-"""Compositions: shapes, lengths, and what padding may not do."""
+"""The encoder: the last state of the top layer, and what padding may not do."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from ostinato import heads
-from ostinato.models import Encoder, SequenceToVector
+from ostinato.models import Encoder
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -37,13 +36,3 @@ def test_padding_changes_nothing_and_gets_no_gradient() -> None:
     assert padded.grad is not None
     assert bool((padded.grad[1, 2:] == 0).all())
     assert bool(padded.grad.isfinite().all())
-
-
-def test_start_scales_the_first_answer() -> None:
-    x = torch.randn(4, 7, 3)
-    torch.manual_seed(0)
-    plain = SequenceToVector(Encoder("gru", 3, 5), heads.build("point", 5, 2))
-    torch.manual_seed(0)
-    small = SequenceToVector(Encoder("gru", 3, 5), heads.build("point", 5, 2), start=0.1)
-    bias = plain.head.project.bias
-    torch.testing.assert_close(small(x) - bias, 0.1 * (plain(x) - bias))
