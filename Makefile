@@ -5,7 +5,7 @@ BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench docs wheel runtime clean
+.PHONY: help demo test check lint bench figures docs wheel runtime clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1 \t/p' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h 
 .venv/run: .venv/made $(BUILT_FROM)
 	@echo "installing ostinato and what it needs (torch is large: a few minutes the first time)"
 	@$(PIP) install -c constraints.txt torch
-	@$(PIP) install -c constraints.txt -e .
+	@$(PIP) install -c constraints.txt -e '.[stats]'
 	@touch $@
 
 .venv/dev: .venv/run
@@ -50,6 +50,9 @@ lint: .venv/dev  ## ruff, mypy, and the floors of the house
 
 bench: .venv/dev  ## our layers beside torch.nn's, in turns in one process
 	$(BIN)/python benchmarks/layers.py
+
+figures: .venv/dev  ## published-data runs: make figures TASK=forecast DATA=folder
+	$(BIN)/python benchmarks/figures.py --task $(TASK) --data "$(DATA)" $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
 
 docs: .venv/dev  ## build the documentation into build/docs/index.html
 	@$(PIP) install -c constraints.txt -e '.[docs]'

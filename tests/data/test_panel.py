@@ -192,7 +192,7 @@ def cells(words: list[str]) -> Cells:
 def test_the_most_frequent_words_are_kept() -> None:
     words = [f"w{k}" for k in range(50) for _ in range(50 - k)]
     coded = Coded.fit(cells(words))
-    assert coded.categories == tuple(f"w{k}" for k in range(MOST))
+    assert coded.categories == tuple(sorted(f"w{k}" for k in range(MOST)))
     assert coded.width == MOST
 
 

@@ -429,7 +429,7 @@ def test_covariates_of_three_kinds(tmp_path: Path) -> None:
     assert panel.coding == Coding(
         past=(Coded(name="wind", categories=("NW", "SE")),),
         future=(Coded(name="price"),),
-        static=(Coded(name="city", categories=("Ulm", "Rom")),),
+        static=(Coded(name="city", categories=("Rom", "Ulm")),),
     )
     series = panel.find("a")
     assert series.past is not None
@@ -437,7 +437,7 @@ def test_covariates_of_three_kinds(tmp_path: Path) -> None:
     assert series.static is not None
     assert series.past[:2].tolist() == [[1, 0], [0, 1]]
     assert series.future[:2].tolist() == [[1.5], [2.5]]
-    assert series.static.tolist() == [0, 1]
+    assert series.static.tolist() == [1, 0]
 
 
 def test_covariates_keep_to_the_grid(tmp_path: Path) -> None:

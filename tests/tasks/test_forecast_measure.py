@@ -208,7 +208,6 @@ class TestBesideBaselines:
         assert "seasonal_naive" not in screen.verdict(found)
 
     @pytest.mark.usefixtures("half")
-    @pytest.mark.xfail(strict=True, reason="a sample of the origins may hold no series whole")
     def test_a_sample_that_holds_no_series_whole(self) -> None:
         """Three series from two origins: of each, every other origin is left out."""
         found = experiment(("naive", "seasonal_naive"), windows=2)
@@ -237,7 +236,6 @@ class TestScalesThatAreNone:
          ([np.tile(np.arange(1.0, 13), 5), np.tile(np.arange(3.0, 15), 5)], ("naive", "naive2"))],
         ids=["constants", "seasons that repeat exactly"],
     )  # fmt: skip
-    @pytest.mark.xfail(strict=True, reason="the verdict asks for a place by a metric that is NaN")
     def test_the_report_is_made(self, panel: list[np.ndarray], names: tuple[str, ...]) -> None:
         found = ost.Forecaster(**QUICK, season=12, baselines=names).experiment(panel, quiet=True)
         assert math.isfinite(found.metrics["mae"])

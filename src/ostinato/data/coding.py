@@ -75,7 +75,7 @@ class Coded(BaseModel):
 
     Attributes:
         name: of the column.
-        categories: the words it may hold, the most frequent first; none: it holds numbers.
+        categories: the words it may hold, sorted; none: it holds numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,7 +91,8 @@ class Coded(BaseModel):
         known = cells.values[~np.isnan(cells.values)].astype(np.int64)
         counts = np.bincount(known, minlength=len(cells.words)).tolist()
         ranked = sorted((-count, word) for count, word in zip(counts, cells.words, strict=True) if count)
-        return cls(name=cells.name, categories=tuple(word for _, word in ranked[:MOST]))
+        # In the order of the alphabet: how frequent they are in what is held out must not matter.
+        return cls(name=cells.name, categories=tuple(sorted(word for _, word in ranked[:MOST])))
 
     @property
     def width(self) -> int:

@@ -6,7 +6,7 @@ from html import escape
 
 from ostinato import __version__
 from ostinato.interfaces.pictures import svg
-from ostinato.interfaces.screen import number, verdict
+from ostinato.interfaces.screen import number, told, verdict
 from ostinato.tasks.outcome import Outcome
 
 _PAGE = """<!doctype html>
@@ -53,6 +53,7 @@ def render(outcome: Outcome) -> str:
         f'<p class="lead">{escape(verdict(outcome))}</p>',
         "<h2>Held out, beside the baselines</h2>",
         _metrics(outcome),
+        *(f'<p class="soft">{escape(told(sample, outcome.best))}</p>' for sample in outcome.samples),
         *(_figure(outcome, k) for k in range(len(outcome.charts))),
         _answer(outcome),
         "<h2>What was done</h2>",

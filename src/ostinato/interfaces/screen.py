@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostinato.tasks.outcome import Outcome
+from ostinato.tasks.outcome import Outcome, Sample
 
 
 def show(outcome: Outcome, folder: Path | None, console: Console | None = None) -> None:
@@ -21,6 +22,8 @@ def show(outcome: Outcome, folder: Path | None, console: Console | None = None) 
     if rows:
         console.print(_grid("What lies ahead, first lines", list(header), [list(row) for row in rows]))
     console.print(_metrics(outcome))
+    for sample in outcome.samples:
+        console.print(f"[dim]- {escape(told(sample, outcome.best))}[/dim]", highlight=False)
     console.print(escape(verdict(outcome)), highlight=False)
     console.print(
         f"{outcome.parameters:,} parameters, {outcome.epochs} epochs, {outcome.seconds:.1f} s", highlight=False
@@ -33,7 +36,10 @@ def show(outcome: Outcome, folder: Path | None, console: Console | None = None) 
 
 def verdict(outcome: Outcome) -> str:
     """Where ostinato stands by the first metric of the table, and who is best, whoever that is."""
-    metric = next(iter(outcome.best))
+    able = [m for m in outcome.best if math.isfinite(outcome.metrics.get(m, math.nan))]
+    if not able:
+        return "nothing could be measured"
+    metric = able[0]
     scores = {name: row[metric] for name, row in outcome.rows() if math.isfinite(row.get(metric, math.nan))}
     ordered = sorted(scores, key=lambda name: scores[name], reverse=outcome.best[metric] == "max")
     place = ordered.index("ostinato") + 1
@@ -42,6 +48,13 @@ def verdict(outcome: Outcome) -> str:
     if other is None:
         return ours
     return f"{ours}; {'best' if place > 1 else 'next'} is {other} with {number(scores[other])}"
+
+
+def told(sample: Sample, shown: Iterable[str]) -> str:
+    """A baseline that was run on a part of the data, in a sentence."""
+    pairs = [(m, sample.theirs[m], sample.ours[m]) for m in shown if math.isfinite(sample.theirs.get(m, math.nan))]
+    said = ", ".join(f"{metric} {number(theirs)} (ostinato {number(ours)})" for metric, theirs, ours in pairs)
+    return f"{sample.name} on {sample.count} of {sample.of} {sample.what}: {said}"
 
 
 def _metrics(outcome: Outcome) -> Table:

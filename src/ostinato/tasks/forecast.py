@@ -18,7 +18,7 @@ from ostinato.data.regular import spelled
 from ostinato.spec import Spec
 from ostinato.tasks.forecasting import files
 from ostinato.tasks.forecasting.learnt import Learnt
-from ostinato.tasks.forecasting.measure import BASELINES, Held, rolled, scores
+from ostinato.tasks.forecasting.measure import BASELINES, Held, refuse_unmeasured, rolled, scores
 from ostinato.tasks.forecasting.plan import Decoding, Plan, held_back, plan, usual_horizon
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
     from ostinato.training import Callback, History
 
-SHARES = {"fit": 0.5, "feed_forward": 0.1, "final": 0.3}  # of a time limit; the rest is for reading and the report
+SHARES = {
+    "fit": 0.5,
+    "feed_forward": 0.1,
+    "final": 0.2,
+    "curve": 0.1,
+}  # of a time limit; the rest is for reading and the report
+FEW = 4  # rows that tell no frequency of their own
+CURVE = (0.125, 0.25, 0.5, 1.0)  # of the data, for the learning curve
 LARGE = 20_000  # values from which on the measured networks are kept, and not trained anew on what was held out
 ANEW = "the saved model was then trained anew on everything, for as many epochs as were best"
 KEPT = "the saved model is the measured one; it forecasts from the newest data"
@@ -148,23 +155,31 @@ class Forecaster(Task):
         Raises:
             DataError: the data cannot be used, or are too short for the horizon.
         """
-        from ostinato.tasks.forecasting.training import again, learn
-
         panel, lengths = self._joined(data, validation)
-        sizes = plan(panel.heads(lengths), self.options)
-        how: dict[str, Any] = {"out": out, "resume": resume, "quiet": quiet, "callbacks": callbacks}
         limit = time_limit or self.options.time_limit
-        self._panel = panel
-        if validation is not None:
-            self._stops = lengths
-            self._learnt = learn(panel, lengths, sizes, members=sizes.members, time_limit=limit, **how)
-        else:
-            self._stops = [n - held_back(n, sizes.horizon) for n in lengths]
-            first = learn(panel, self._stops, sizes, time_limit=limit and 0.4 * limit, **how)
-            rest = how | {"out": None if out is None else Path(out, "all"), "callbacks": ()}
-            self._learnt = again(first, panel, members=sizes.members, time_limit=limit and 0.6 * limit, **rest) or first
+        how: dict[str, Any] = {"out": out, "resume": resume, "quiet": quiet, "callbacks": callbacks}
+        self._learn(panel, lengths, self._sized(panel.heads(lengths)), validation is not None, limit, how)
         history: History = self._learnt.history  # type: ignore[assignment]
         return history
+
+    def _sized(self, panel: Panel) -> Plan:
+        return plan(panel, self.options, self.options.horizon or usual_horizon(panel, self.options))
+
+    def _learn(
+        self, panel: Panel, lengths: list[int], sizes: Plan, validated: bool, limit: float | None, how: dict[str, Any]
+    ) -> None:
+        """Networks that stopped by what follows `lengths`; or, where nothing does, that learnt from everything."""
+        from ostinato.tasks.forecasting.training import again, learn
+
+        self._panel = panel
+        if validated:
+            self._stops = lengths
+            self._learnt = learn(panel, lengths, sizes, members=sizes.members, time_limit=limit, **how)
+            return
+        self._stops = [n - held_back(n, sizes.horizon) for n in lengths]
+        first = learn(panel, self._stops, sizes, time_limit=limit and 0.3 * limit, **how)
+        rest = how | {"out": None if how["out"] is None else Path(how["out"], "all"), "callbacks": ()}
+        self._learnt = again(first, panel, members=sizes.members, time_limit=limit and 0.7 * limit, **rest) or first
 
     def refit(self, data: Any = None, **training: Any) -> Self:
         """Train once more from the start, on all there is, for as many epochs as were best in `fit`.
@@ -206,8 +221,8 @@ class Forecaster(Task):
         """How well the steps after fit's are forecast, each horizon from what lies before it.
 
         Args:
-            data: what comes after the data of `fit`; or whole histories, whose part after them, or
-                else whose last horizon, is forecast.
+            data: what comes after the data of `fit`, as all that has no times is taken; or whole histories,
+                whose part after fit's, or else whose last horizon, is forecast.
 
         Returns:
             mae, rmse, mse, smape, mase, direction (share of moves with the right sign), coverage_L of each
@@ -245,13 +260,19 @@ class Forecaster(Task):
         began = time.monotonic()
         if validation is not None and test is None:
             raise ValueError("--valid comes between the data and what is held out: give --test FILE too")
-        before, whole = self._split(self._read(builtin.sunspots() if data is None else data), test, validation)
+        before, whole, horizon = self._split(self._read(builtin.sunspots() if data is None else data), test)
         limit = self.options.time_limit
         limits = {part: share * limit if limit else None for part, share in SHARES.items()}
-        self.fit(
-            before, validation=validation, out=out, resume=resume, quiet=quiet, callbacks=callbacks,
-            time_limit=limits["fit"],
-        )  # fmt: skip
+        lengths = [len(series) for series in before]
+        if validation is not None:
+            before = before.then(self._more(validation, before), _name(validation))
+            refuse_unmeasured(before, lengths, _name(validation))
+        if test is not None:
+            whole = before.then(self._more(test, before), _name(test))
+        refuse_unmeasured(whole, [len(series) for series in before], _name(test))
+        how: dict[str, Any] = {"out": out, "resume": resume, "quiet": quiet, "callbacks": callbacks}
+        sizes = plan(before.heads(lengths), self.options, horizon)
+        self._learn(before, lengths, sizes, validation is not None, limits["fit"], how)
         measured, learnt_from = self._learnt, [len(series) for series in self._panel]
         rival = self._rival(measured.plan, validation is None, limits["feed_forward"])
         held = Held(whole, tuple(learnt_from), measured.plan.horizon, measured.plan.season, measured.plan.levels)
@@ -260,7 +281,7 @@ class Forecaster(Task):
             where = None if out is None else Path(out, "final")
             self.refit(whole, out=where, resume=resume, quiet=True, time_limit=limits["final"])
             kept = NO_TIME if self._learnt is measured else ANEW
-        found = Measured(measured, rival, held, self._curve(held), began)
+        found = Measured(measured, rival, held, self._curve(held, limits["curve"]), began)
         return describe(self, found, _name(data) or builtin.SUNSPOTS, kept)
 
     def evaluate(self, data: Any) -> Outcome:
@@ -294,6 +315,7 @@ class Forecaster(Task):
             found = f"{len(whole[0])} steps, of which {max(0, first[0])} lie before what is forecast"
             raise DataError(_name(data), found, "give more")
         first = [k if k >= 3 else len(series) for k, series in zip(first, whole, strict=True)]
+        refuse_unmeasured(whole, first, _name(data))
         return Held(whole, tuple(first), sizes.horizon, sizes.season, sizes.levels)
 
     # The model file ---------------------------------------------------------------------------
@@ -331,13 +353,21 @@ class Forecaster(Task):
 
     def _more(self, source: Any, panel: Panel) -> Panel:
         """A further source, read as `panel` was: its columns, its covariates' meaning, its frequency."""
-        words, named = self.options, bool(panel.time_name) and not isinstance(source, (np.ndarray, list, tuple))
+        words = self.options
+        named = bool(panel.time_name) and not isinstance(source, (np.ndarray, list, tuple))
         target = words.target or ((panel.name,) if named else ())
-        freq = words.freq or (spelled(panel.frequency) if named else None)
-        return read_panel(
-            source, id=words.id, time=words.time, target=target, coding=panel.coding, freq=freq,
-            duplicates=words.duplicates, on_bad=words.on_bad,
-        )  # fmt: skip
+        told = words.time or ((panel.time_name,) if named and panel.time_name != "time" else ())
+        how: dict[str, Any] = {"id": words.id, "time": told, "target": target, "coding": panel.coding}
+        how |= {"duplicates": words.duplicates, "on_bad": words.on_bad}
+        try:
+            found = read_panel(source, freq=words.freq, **how)
+        except DataError:
+            if not named or words.freq:
+                raise
+        else:
+            if not named or words.freq or max(len(series) for series in found) >= FEW:
+                return found
+        return read_panel(source, freq=spelled(panel.frequency), **how)  # a few rows tell no frequency
 
     def _joined(self, data: Any, validation: Any) -> tuple[Panel, list[int]]:
         """All series, validation at their ends, and how much of each may be learnt."""
@@ -347,21 +377,21 @@ class Forecaster(Task):
             panel = panel.then(self._more(validation, panel), _name(validation))
         return panel, lengths
 
-    def _split(self, panel: Panel, test: Any, validation: Any) -> tuple[Panel, Panel]:
-        """What may be learnt from, and all there is: with the test file, or itself, whose last windows are held out."""
+    def _split(self, panel: Panel, test: Any) -> tuple[Panel, Panel, int]:
+        """What may be learnt from, all there is, and the horizon: without a test file the last windows are held out."""
+        words = self.options
+        horizon = words.horizon or usual_horizon(panel, words)
         if test is not None:
-            known, _ = self._joined(panel, validation)
-            return panel, known.then(self._more(test, panel), _name(test))
-        horizon = self.options.horizon or usual_horizon(panel, self.options.season)
-        held, longest = horizon * self.options.windows, max(len(series) for series in panel)
+            return panel, panel, horizon
+        held, longest = horizon * words.windows, max(len(series) for series in panel)
         if longest < held + horizon + 3:
-            most = max(1, (longest - 3) // (1 + self.options.windows))
+            most = max(1, (longest - 3) // (1 + words.windows))
             found = f"{longest} steps are too few to hold out {held} and learn to forecast {horizon}"
             todo = f"give --horizon {most} or less, or --test FILE" if most > 1 else "give more data"
             raise DataError(panel.source or panel.name, found, todo)
         # A series that is too short to hold anything out of is learnt from, whole.
         lengths = [len(s) - held if len(s) >= held + 3 else len(s) for s in panel]
-        return panel.heads(lengths), panel
+        return panel.heads(lengths), panel, horizon
 
     def _rival(self, sizes: Plan, all_learn: bool, limit: float | None) -> Learnt | None:
         """The feed-forward network on the same windows, trained in the same way; None where it was not asked for."""
@@ -375,36 +405,37 @@ class Forecaster(Task):
             again(first, self._panel, members=1, time_limit=limit and limit / 2, **how) if all_learn else None
         ) or first
 
-    def _curve(self, held: Held) -> list[tuple[float, int, float]]:
+    def _curve(self, held: Held, limit: float | None) -> list[tuple[float, int, float]]:
         """How the error falls with the data: (share, values learnt from, mean absolute error)."""
         if not self.options.learning_curve:
             return []
         found = []
-        for share in (0.125, 0.25, 0.5, 1.0):
+        for share in CURVE:
             sizes = [max(1, round(share * first)) for first in held.first]
             if max(sizes) < 2 * held.horizon + 3:
                 continue
             lengths = [len(s) - first + n for s, first, n in zip(held.panel, held.first, sizes, strict=True)]
             part = held._replace(panel=held.panel.tails(lengths), first=tuple(sizes))
             small = Forecaster(**self.get_params() | {"horizon": held.horizon, "learning_curve": False})
-            small.fit(part.panel.heads(part.first))
+            small.fit(part.panel.heads(part.first), time_limit=limit and limit / len(CURVE))
             found.append((share, sum(sizes), scores(rolled(small._learnt, part), part)["mae"]))
         return found
 
     def _history(self, data: Any) -> Panel:
         """What to forecast from: the data, or fit's series with the data after them."""
-        given, span = self._more(data, self._panel), self._learnt.plan.look_back
-        own = {series.id: series for series in self._panel}
-        near = [s.id in own and s.time_name and 0 <= s.start - own[s.id].end <= span for s in given]
-        if all(near) or all(not len(s) for s in given):
-            whole = self._panel.then(given, _name(data))
-            return replace(whole, series=tuple(whole.find(id) for id in given.ids))
+        given = self._more(data, self._panel)
         self._same_grid(given, data)
+        own = {series.id: series for series in self._panel}
+        found = []
         for series in given:
+            before = own.get(series.id)
+            if not len(series) or (before is not None and series.time_name and series.start >= before.end):
+                series = self._panel.then(replace(given, series=(series,)), _name(data)).find(series.id)
             if series.observed.sum() < 3:
-                found = f"{int(series.observed.sum())} values" + (f" of {series.id!r}" if series.id else "")
-                raise DataError(_name(data), found, "give a history of at least 3")
-        return given
+                count = f"{int(series.observed.sum())} values" + (f" of {series.id!r}" if series.id else "")
+                raise DataError(_name(data), count, "give a history of at least 3")
+            found.append(series)
+        return replace(self._panel, series=tuple(found), notes=given.notes)
 
     def _same_grid(self, given: Panel, data: Any) -> None:
         own, new = self._panel.frequency, given.frequency

@@ -89,6 +89,17 @@ class Held(NamedTuple):
         return found
 
 
+def refuse_unmeasured(panel: Panel, first: Sequence[int], source: str) -> None:
+    """There must be something to measure by.
+
+    Raises:
+        DataError: no value was observed in what is held out.
+    """
+    if not any(series.observed[k:].any() for series, k in zip(panel, first, strict=True)):
+        found = f"nothing was observed of {panel.name!r} in what is held out"
+        raise DataError(source or panel.source or panel.name, found, "give a longer one, or another --test FILE")
+
+
 def rolled(learnt: Learnt, held: Held) -> list[Told]:
     """Ours: each horizon from what lies before it alone."""
     return held.told([learnt.forecast(panel) for _, panel in held.blocks()])
@@ -103,19 +114,16 @@ def baselines(
         rival: the feed-forward network.
         asked: names; all where left out.
     """
-    from ostinato.baselines import budget
-
     found: dict[str, list[Told]] = {}
     said = []
     asked = asked or BASELINES
     names = (*CLASSICAL, *(["naive2"] if held.season > 1 else []), *SLOW)
     cut = list(held.blocks())
     for name in (name for name in names if name in asked):
-        histories = [_observed(series.values) for _, panel in cut for series in panel]
-        points, note = budget.forecasts(name, histories, held.season, held.horizon, SECONDS)
-        said += [note] * bool(note)
-        if any(point is not None for point in points):
-            found[name] = held.told(_by_block(points, len(cut), held.horizon))
+        told, notes = _classical(name, held, cut)
+        said += notes
+        if told is not None:
+            found[name] = told
     if not learnt.plan.ways and "outlook" in asked:
         found["outlook"] = held.told([_outlook(panel, learnt) for _, panel in cut])
     if rival is not None:
@@ -123,17 +131,34 @@ def baselines(
     return found, said
 
 
+def _classical(name: str, held: Held, cut: list[tuple[int, Panel]]) -> tuple[list[Told] | None, list[str]]:
+    """One baseline: of every k-th series, where all would take too long; None where there is nothing to show."""
+    from ostinato.baselines import budget, get
+
+    count, kind = len(held.rows), get(name)
+    histories = [[_observed(series.values) for series in panel] for _, panel in cut]
+    costs = [sum(kind.cost(len(block[row]), held.season) for block in histories) for row in range(count)]
+    rows = budget.chosen(costs, SECONDS)
+    if not len(rows):
+        return None, [f"{name} was left out: a single series would take about {min(costs):,.0f} s"]
+    asked = [block[row] for block in histories for row in rows]
+    points, note = budget.forecasts(name, asked, held.season, held.horizon, SECONDS)
+    notes = [note] * bool(note)
+    if len(rows) < count:
+        notes.append(f"{name} was run on {len(rows)} of {count} series: all would take about {sum(costs):,.0f} s")
+    full = np.full((len(cut), count, held.horizon), np.nan)
+    for place, point in enumerate(points):
+        if point is not None:
+            full[place // len(rows), rows[place % len(rows)]] = point
+    none = np.empty((0, count, held.horizon))
+    told = held.told([Forecast(block, none, none) for block in full])
+    return (told if any(not np.isnan(t.point).any() for t in told) else None), notes
+
+
 def _observed(values: Array) -> Array:
     """A history from its first value on."""
     seen = np.flatnonzero(~np.isnan(values))
     return values[seen[0] :] if len(seen) else np.zeros(1)
-
-
-def _by_block(points: Sequence[Array | None], blocks: int, horizon: int) -> list[Forecast]:
-    rows = len(points) // blocks
-    full = np.array([np.full(horizon, np.nan) if point is None else point for point in points])
-    none = np.empty((0, rows, horizon))
-    return [Forecast(part, none, none) for part in full.reshape(blocks, rows, horizon)]
 
 
 def _outlook(panel: Panel, learnt: Learnt) -> Forecast:

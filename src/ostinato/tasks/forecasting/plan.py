@@ -78,7 +78,7 @@ class Plan(BaseModel):
         return sorted({round(p, 9) for tail in tails for p in (tail, 1 - tail)} | {0.5})
 
 
-def plan(panel: Panel, words: ForecastOptions) -> Plan:
+def plan(panel: Panel, words: ForecastOptions, horizon: int) -> Plan:
     """All sizes, from the options and the data that are learnt from.
 
     Raises:
@@ -89,7 +89,6 @@ def plan(panel: Panel, words: ForecastOptions) -> Plan:
     lengths = np.array([len(series) for series in panel])
     total, longest = int(lengths.sum()), int(lengths.max())
     periods = periods_of(panel, words.season)
-    horizon = words.horizon or usual_horizon(panel, words.season)
     if longest < horizon + 3:
         found = f"{longest} steps are too few to learn to forecast {horizon}"
         raise DataError(panel.source, found, f"give a horizon of {max(1, longest - 3)} or less, or more data")
@@ -131,12 +130,16 @@ def periods_of(panel: Panel, season: int | None) -> list[float]:
     return found[:3]
 
 
-def usual_horizon(panel: Panel, season: int | None) -> int:
-    """Two of the calendar's shortest seasons, or of the season in the data, at most 60 steps and a third of them."""
-    found = [float(season)] if season else panel.frequency.periods() or periods_of(panel, None)
+def usual_horizon(panel: Panel, words: ForecastOptions) -> int:
+    """Two of the calendar's shortest seasons, or of the season in the data, at most 60 steps and a third of them.
+
+    The season is told from that part of the data which no horizon of this size would hold out.
+    """
+    lengths = [len(series) for series in panel]
+    early = panel.heads([n - min(60 * words.windows, n // 2) for n in lengths])
+    found = [float(words.season)] if words.season else panel.frequency.periods() or periods_of(early, None)
     steps = 2 * near(min(found)) if found else 6
-    typical = int(np.median([len(series) for series in panel]))
-    return max(1, min(steps, 60, (typical - 3) // 3))
+    return max(1, min(steps, 60, (int(np.median(lengths)) - 3) // (2 + words.windows)))
 
 
 def held_back(n: int, horizon: int) -> int:
