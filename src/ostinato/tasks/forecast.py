@@ -18,7 +18,7 @@ from ostinato.data.regular import spelled
 from ostinato.spec import Spec
 from ostinato.tasks.forecasting import files
 from ostinato.tasks.forecasting.learnt import Learnt
-from ostinato.tasks.forecasting.measure import BASELINES, Held, refuse_unmeasured, rolled, scores
+from ostinato.tasks.forecasting.measure import BASELINES, Held, Slow, refuse_unmeasured, rolled, scores
 from ostinato.tasks.forecasting.plan import Decoding, Plan, held_back, plan, usual_horizon
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
@@ -272,16 +272,17 @@ class Forecaster(Task):
         refuse_unmeasured(whole, [len(series) for series in before], _name(test))
         how: dict[str, Any] = {"out": out, "resume": resume, "quiet": quiet, "callbacks": callbacks}
         sizes = plan(before.heads(lengths), self.options, horizon)
+        held = Held(whole, tuple(len(s) for s in before), sizes.horizon, sizes.season, sizes.levels)
+        slow = Slow(held, self.options.baselines)
         self._learn(before, lengths, sizes, validation is not None, limits["fit"], how)
-        measured, learnt_from = self._learnt, [len(series) for series in self._panel]
+        measured = self._learnt
         rival = self._rival(measured.plan, validation is None, limits["feed_forward"])
-        held = Held(whole, tuple(learnt_from), measured.plan.horizon, measured.plan.season, measured.plan.levels)
         self._panel, kept = whole, KEPT
-        if sum(learnt_from) < LARGE:
+        if sum(held.first) < LARGE:
             where = None if out is None else Path(out, "final")
             self.refit(whole, out=where, resume=resume, quiet=True, time_limit=limits["final"])
             kept = NO_TIME if self._learnt is measured else ANEW
-        found = Measured(measured, rival, held, self._curve(held, limits["curve"]), began)
+        found = Measured(measured, rival, held, slow, self._curve(held, limits["curve"]), began)
         return describe(self, found, _name(data) or builtin.SUNSPOTS, kept)
 
     def evaluate(self, data: Any) -> Outcome:
@@ -292,7 +293,7 @@ class Forecaster(Task):
         held = self.held_out(data)
         own = {series.id: series.end for series in self._panel}
         seen = any(held.panel[k].start + held.first[k] < own.get(held.panel[k].id, 0) for k in held.rows)
-        return describe(self, Measured(learnt, None, held, [], began), _name(data), known=seen)
+        return describe(self, Measured(learnt, None, held, None, [], began), _name(data), known=seen)
 
     def held_out(self, data: Any) -> Held:
         """Histories, and the places from which on they are to be forecast; see `score`.

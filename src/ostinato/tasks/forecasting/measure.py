@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -105,22 +106,58 @@ def rolled(learnt: Learnt, held: Held) -> list[Told]:
     return held.told([learnt.forecast(panel) for _, panel in held.blocks()])
 
 
+Said = dict[str, tuple[list[Told] | None, list[str]]]  # what a baseline told, and what is to be said of it
+
+
+class Slow:
+    """The slow baselines, run beside the training: they have processes of their own, and need nothing that is learnt.
+
+    Args:
+        held: what they forecast.
+        asked: names; all where left out.
+    """
+
+    def __init__(self, held: Held, asked: Sequence[str] = ()) -> None:
+        self._names = [name for name in SLOW if name in (asked or BASELINES)]
+        self._found: Said = {}
+        self._error: BaseException | None = None
+        # A daemon: whoever interrupts the training need not wait for ARIMA.
+        self._thread = threading.Thread(target=self._run, args=(held,), daemon=True)
+        self._thread.start()
+
+    def _run(self, held: Held) -> None:
+        try:
+            cut = list(held.blocks())
+            self._found = {name: _classical(name, held, cut) for name in self._names}
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> Said:
+        """What came of them, once they are through."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
 def baselines(
-    held: Held, learnt: Learnt, rival: Learnt | None, asked: Sequence[str] = ()
+    held: Held, learnt: Learnt, rival: Learnt | None, asked: Sequence[str] = (), slow: Slow | None = None
 ) -> tuple[dict[str, list[Told]], list[str]]:
     """The others on the same origins, and what is to be said of them.
 
     Args:
         rival: the feed-forward network.
         asked: names; all where left out.
+        slow: those that run already, where they do.
     """
     found: dict[str, list[Told]] = {}
     said = []
     asked = asked or BASELINES
-    names = (*CLASSICAL, *(["naive2"] if held.season > 1 else []), *SLOW)
     cut = list(held.blocks())
-    for name in (name for name in names if name in asked):
-        told, notes = _classical(name, held, cut)
+    names = [name for name in (*CLASSICAL, *(["naive2"] if held.season > 1 else [])) if name in asked]
+    for name, (told, notes) in (
+        {name: _classical(name, held, cut) for name in names} | (slow or Slow(held, asked)).result()
+    ).items():
         said += notes
         if told is not None:
             found[name] = told

@@ -12,7 +12,7 @@ import numpy as np
 from ostinato.data import Panel
 from ostinato.tasks.forecasting import charts, files
 from ostinato.tasks.forecasting.learnt import Forecast, Learnt
-from ostinato.tasks.forecasting.measure import Held, Told, baselines, only, rolled, scores
+from ostinato.tasks.forecasting.measure import Held, Slow, Told, baselines, only, rolled, scores
 from ostinato.tasks.outcome import Outcome, Sample
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Measured:
         learnt: networks that have seen nothing of what is held out.
         rival: the feed-forward network on the same windows; None where there is none.
         held: what is held out.
+        slow: the slow baselines, where they run already.
         curve: (share of the data, values, our mean absolute error) of the learning curve.
         began: time.monotonic() at the start.
     """
@@ -36,6 +37,7 @@ class Measured:
     learnt: Learnt
     rival: Learnt | None
     held: Held
+    slow: Slow | None
     curve: list[tuple[float, int, float]]
     began: float
 
@@ -49,7 +51,7 @@ def describe(task: Forecaster, found: Measured, data: str, kept: str = "", *, kn
     """
     learnt, held = found.learnt, found.held
     ours = rolled(learnt, held)
-    others, said = baselines(held, learnt, found.rival, task.options.baselines)
+    others, said = baselines(held, learnt, found.rival, task.options.baselines, found.slow)
     whole = {name: told for name, told in others.items() if not any(np.isnan(t.point).any() for t in told)}
     reference = whole.get("naive2")
     future = _future(task)
