@@ -31,6 +31,7 @@ from ostinato.data.ways import Ways
 Array = NDArray[np.float64]
 
 
+WIDEST = 3.0  # seasonal differences that a series' scale is at most
 SQUASHED = 5.0  # units from which on inputs grow as logarithms
 TINY = 1e-300
 NEAR_ZERO = 1e-3  # of the median: series with lower values are not told in logarithms
@@ -217,9 +218,10 @@ def height(first: Tensor) -> Tensor:
 
 
 class _Pace:
-    """Level and scale of a window: the mean of its last season, and how far seasons differ from each other.
+    """Level and scale of a window: the mean of its last season, and what a move of the series usually is.
 
-    scale = sqrt((s² + l²) / 2) with s the mean absolute seasonal difference of the series, l that of the window.
+    scale = sqrt((s² + l²) / 2) with l the mean absolute seasonal difference of the window and s the standard
+    deviation of the series, at most WIDEST times its seasonal difference: one that wanders is wide, its moves are not.
     """
 
     def __init__(self, values: list[Array], known: Sequence[int], shape: Shape) -> None:
@@ -230,9 +232,8 @@ class _Pace:
         self.sums = [np.concatenate([[0.0], np.cumsum(d)]) for d in values]
         self.moved = [np.concatenate([[0.0], np.cumsum(m)]) for m in moves]
         self.lags = np.array(lags)
-        sizes = [float(np.abs(d[:k]).mean()) if k else 0.0 for d, k in zip(values, known, strict=True)]
-        typical = [float(m[lag:k].mean()) if k > lag else 0.0 for m, lag, k in zip(moves, lags, known, strict=True)]
-        self.own = np.array([max(t, 1e-3 * size, 1e-12) for t, size in zip(typical, sizes, strict=True)])
+        parts = zip(values, moves, lags, known, strict=True)
+        self.own = np.array([_usual(d[:k], m[lag:k]) for d, m, lag, k in parts])
 
     def at(self, which: Steps, places: Steps) -> tuple[Array, Array]:
         level, scale = np.empty(len(which)), np.empty(len(which))
@@ -245,6 +246,14 @@ class _Pace:
             local = (moved[at] - moved[np.maximum(at - back, 0)]) / back
             scale[rows] = np.sqrt((local**2 + self.own[k] ** 2) / 2)
         return level, scale
+
+
+def _usual(d: Array, moves: Array) -> float:
+    """What a series' own part of the scale is; never 0."""
+    if not len(d):
+        return 1e-12
+    typical = float(moves.mean()) if len(moves) else 0.0
+    return max(min(float(d.std()), WIDEST * typical), 1e-3 * float(np.abs(d).mean()), 1e-12)
 
 
 def _transformed(panel: Panel, outlooks: Sequence[Outlook]) -> list[Array]:
