@@ -56,6 +56,7 @@ figures: .venv/dev  ## published-data runs: make figures TASK=forecast DATA=fold
 
 docs: .venv/dev  ## build the documentation into build/docs/index.html
 	@$(PIP) install -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/pictures.py
 	$(BIN)/mkdocs build -q
 
 wheel: .venv/dev  ## build the wheel into dist/

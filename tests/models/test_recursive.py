@@ -63,8 +63,8 @@ class TestOffByOneInRecursiveForecasts:
 
     def test_a_ramp_goes_on(self) -> None:
         windows = windows_of(Series.of(0.25 * np.arange(60.0) - 3), [30, 45, 60], 1, 10)
-        np.testing.assert_allclose(windows.scale, 0.25)  # one unit of the window is one step of the ramp
-        model = ruled(1, 1.0, 0, inputs=2, clock=0, ahead=0, still=1)
+        np.testing.assert_allclose(windows.scale, windows.scale[0])
+        model = ruled(1, 0.25 / windows.scale[0], 0, inputs=2, clock=0, ahead=0, still=1)
         found = answers(model, windows[torch.arange(3)], [], np.ones(HORIZON))[0]
         told = windows.level[:, None] + windows.scale[:, None] * found
         expected = 0.25 * (np.array([[30], [45], [60]]) + np.arange(HORIZON)) - 3
