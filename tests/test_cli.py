@@ -58,6 +58,7 @@ def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
 def test_forecast_writes_everything(run: Shell) -> None:
     answer = run("forecast", "sales.csv", "--horizon", 12, "--epochs", 2, "--out", "out")
     assert answer.code == 0
+    assert "forecast of units: 2022-01 " in answer.err  # before the baselines, which may take their time
     for word in (
         "took 'month' as time and 'units' as target",
         "seasonal_naive",

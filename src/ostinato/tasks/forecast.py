@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -255,7 +256,7 @@ class Forecaster(Task):
         were then trained anew on everything, for as many epochs as were best; where the data are large, they
         are the measured ones.
         """
-        from ostinato.tasks.forecasting.outcome import Measured, describe
+        from ostinato.tasks.forecasting.outcome import Measured, describe, first_line
 
         began = time.monotonic()
         if validation is not None and test is None:
@@ -282,6 +283,8 @@ class Forecaster(Task):
             where = None if out is None else Path(out, "final")
             self.refit(whole, out=where, resume=resume, quiet=True, time_limit=limits["final"])
             kept = NO_TIME if self._learnt is measured else ANEW
+        if not quiet:
+            print(first_line(self), file=sys.stderr, flush=True)
         found = Measured(measured, rival, held, slow, self._curve(held, limits["curve"]), began)
         return describe(self, found, _name(data) or builtin.SUNSPOTS, kept)
 

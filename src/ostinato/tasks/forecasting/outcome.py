@@ -133,6 +133,17 @@ def _answer(panel: Panel, levels: tuple[float, ...], future: Forecast | None) ->
     return [*["series"] * len(named), panel.time_name or "step", "forecast", *spans], rows
 
 
+def first_line(task: Forecaster) -> str:
+    """The next steps in a line, for whoever waits for the baselines."""
+    future = _future(task)
+    if future is None:
+        return "trained"
+    series = task._panel[0]
+    steps = zip(series.labels(min(3, future.point.shape[1])), future.point[0].tolist(), strict=False)
+    said = ", ".join(f"{label} {_short(value)}" for label, value in steps)
+    return f"forecast of {series.id or series.name}: {said}, ... (now the baselines)"
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
