@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ostinato.layers.linear import Linear
 from ostinato.sequence import Sequence, as_lengths
 
 
@@ -70,7 +71,7 @@ class FeedForward(nn.Module):
         for k in range(num_layers):
             if k and dropout:
                 self.layers.append(nn.Dropout(dropout))
-            self.layers.append(nn.Linear(hidden_size if k else window * inputs, hidden_size))
+            self.layers.append(Linear(hidden_size if k else window * inputs, hidden_size))
             self.layers.append(nn.ReLU())
 
     @property

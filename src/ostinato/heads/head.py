@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ostinato.layers.linear import Linear
 from ostinato.registry import Registry, nearest
 
 Levels = Iterable[float] | Tensor
@@ -107,7 +108,7 @@ class Head(nn.Module):
                 raise ValueError(f"{self.name} head: {word} must be a whole number of at least 1, found {size!r}")
         self.features, self.outputs, self.width = features, outputs, width
         self._options = options
-        self.project = nn.Linear(features, outputs * width)
+        self.project = Linear(features, outputs * width)
 
     def options(self) -> dict[str, Any]:
         """What the head was made with, in plain types: a model file writes it and `build` reads it."""
@@ -173,9 +174,9 @@ class Head(nn.Module):
         cost = self.cost(raw, target).to(raw.dtype).where(self.supports(target), torch.nan)
         counts = self.weigh(target).where(mask, 0)
         cost = cost.where(mask, 0)
-        if weight is None:
-            return cost.sum(), counts.sum()
-        return (weight * cost).sum(), (weight * counts).sum()
+        if weight is not None:
+            cost, counts = weight * cost, weight * counts
+        return _total(cost), _total(counts)
 
     def check(self, target: Tensor, mask: Tensor | None = None) -> None:
         """Refuse, in words, the first target outside the law's support; for all the data, once, before training.
@@ -227,3 +228,8 @@ class Head(nn.Module):
         """What is printed beside the class name."""
         sizes = {"features": self.features, "outputs": self.outputs}
         return ", ".join(f"{key}={value!r}" for key, value in (sizes | self._options).items())
+
+
+def _total(x: Tensor) -> Tensor:
+    """The sum, row by row first: torch shares one out among its threads from 32,768 numbers on, with other bits."""
+    return x.flatten(1).sum(1).sum() if x.dim() > 1 else x.sum()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ostinato.heads import Head
 from ostinato.layers import Recurrent
+from ostinato.layers.linear import Linear
 from ostinato.models.mixture import Mixture
 
 Batch = dict[str, Tensor]
@@ -60,7 +61,7 @@ class Direct(nn.Module):
         super().__init__()
         features = int(encoder.features)  # type: ignore[arg-type]
         self.encoder, self.segment, self.dropout = encoder, segment, nn.Dropout(dropout)
-        self.ahead = nn.Linear(ahead, features) if ahead else None
+        self.ahead = Linear(ahead, features) if ahead else None
         width = features * (2 if ahead else 1) + still
         self.head: Head = _quiet(head(width))
         self.mixture = Mixture(width, ways)
@@ -103,14 +104,14 @@ class Segments(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.segment, self.horizon, self.count = segment, horizon, -(-horizon // segment)
-        self.embed = nn.Linear(segment * inputs + clock, hidden_size)
+        self.embed = Linear(segment * inputs + clock, hidden_size)
         self.encoder = Recurrent(
             cell, hidden_size, hidden_size, num_layers, dropout=dropout, bidirectional=bidirectional
         )
-        self.bridge = nn.Linear(2 * hidden_size, hidden_size) if bidirectional else None
+        self.bridge = Linear(2 * hidden_size, hidden_size) if bidirectional else None
         self.decoder = Recurrent(cell, hidden_size, hidden_size, num_layers, dropout=dropout) if bidirectional else None
         self.place = nn.Parameter(0.1 * torch.randn(self.count, hidden_size))
-        self.known = nn.Linear(segment * ahead + clock + still, hidden_size)
+        self.known = Linear(segment * ahead + clock + still, hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.head: Head = _quiet(head(hidden_size))
         self.mixture = Mixture(hidden_size, ways)

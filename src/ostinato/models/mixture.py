@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ostinato.layers.linear import Linear
+
 
 class Mixture(nn.Module):
     """base[h] = sum over k of w[h, k] way[h, k];    w = softmax(W v + b), one set of weights a stretch of steps.
@@ -27,7 +29,7 @@ class Mixture(nn.Module):
 
     def __init__(self, features: int, ways: int) -> None:
         super().__init__()
-        self.weigh = nn.Linear(features, ways) if ways > 1 else None  # nothing to weigh one way against
+        self.weigh = Linear(features, ways) if ways > 1 else None  # nothing to weigh one way against
         if self.weigh is not None:
             with torch.no_grad():
                 self.weigh.weight.zero_()

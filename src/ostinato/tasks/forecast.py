@@ -261,6 +261,8 @@ class Forecaster(Task):
         began = time.monotonic()
         if validation is not None and test is None:
             raise ValueError("--valid comes between the data and what is held out: give --test FILE too")
+        if test is not None and self.options.windows > 1:
+            raise ValueError("--windows says how much of DATA is held out: leave it out, or --test FILE")
         before, whole, horizon = self._split(self._read(builtin.sunspots() if data is None else data), test)
         limit = self.options.time_limit
         limits = {part: share * limit if limit else None for part, share in SHARES.items()}

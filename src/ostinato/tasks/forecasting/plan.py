@@ -95,6 +95,10 @@ def plan(panel: Panel, words: ForecastOptions, horizon: int) -> Plan:
     few, outlook = total < FEW, total < FEW and words.decoding != "recursive"
     typical = int(np.quantile(lengths, 0.25))
     decoding: Decoding = words.decoding or ("direct" if outlook else "segments")
+    if decoding == "recursive" and words.bidirectional:
+        raise ValueError(
+            "--bidirectional: step by step there is no future to read from: leave it out, or --decoding segments"
+        )
     segment = _segment(periods, horizon, typical) if decoding == "segments" else 1
     look_back = _look_back(words.look_back, typical, horizon, periods, segment)
     law = heads.get(words.head)
