@@ -347,3 +347,35 @@ def test_series_are_taken_as_they_are() -> None:
     series = read_series(FRAME)
     assert read_series(series) is series
     assert replace(series).labels(1) == ["2024-01-01"]
+
+
+# ---- options that do not go together ------------------------------------------------------------------
+
+
+def test_step_by_step_reads_in_one_direction() -> None:
+    with pytest.raises(ValueError, match="--bidirectional"):
+        ost.Forecaster(horizon=6, decoding="recursive", bidirectional=True).fit(SALES)
+
+
+def test_windows_and_a_test_file_are_one_too_many() -> None:
+    with pytest.raises(ValueError, match="--windows"):
+        ost.Forecaster(horizon=6, windows=2).experiment(SALES[:96], test=SALES[96:], quiet=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"decoding": "recursive"}, {"head": "point"}])
+def test_one_thread_and_two_give_the_same_bits_on_long_series(options: dict[str, Any]) -> None:
+    """Thin products and long sums are what the libraries under torch share out among threads."""
+    hours = np.arange(1500)
+    values = 50 + 10 * np.sin(hours * np.pi / 12) + np.random.default_rng(0).normal(size=1500)
+
+    def at(threads: int) -> np.ndarray:
+        torch.set_num_threads(threads)
+        model = ost.Forecaster(horizon=12, season=6, epochs=1, members=1, look_back=24, **options)
+        model.fit(values)
+        return model.predict().drop(columns="step").to_numpy()
+
+    before = torch.get_num_threads()
+    try:
+        np.testing.assert_array_equal(at(1), at(2))
+    finally:
+        torch.set_num_threads(before)
