@@ -43,3 +43,10 @@ def test_at_the_start_the_first_way_weighs_most_whatever_was_read() -> None:
 def test_one_way_is_that_way() -> None:
     ways = torch.randn(3, 7, 1)
     assert torch.equal(Mixture(4, 1)(torch.randn(3, 4), ways), ways[..., 0])
+
+
+def test_only_the_ways_of_its_view_are_weighed() -> None:
+    mixture, ways = Mixture(4, (3, 1)), torch.randn(5, 6, 4)
+    expected = ways[..., [3, 1]] @ torch.tensor([1.0, 0.0]).softmax(0)
+    torch.testing.assert_close(mixture(torch.zeros(5, 4), ways), expected)
+    assert torch.equal(Mixture(4, (2,))(torch.zeros(5, 4), ways), ways[..., 2])

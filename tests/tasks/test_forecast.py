@@ -329,7 +329,9 @@ ALTERED = {
     "cell": put("plan", "cell", "nothing"), "values": put("tensors", "panel.values", np.full(4, np.nan)),
     "grid": put("panel", "every", 0), "style": put("panel", "style", "%s"),
     "names": put("tensors", "panel.names", np.frombuffer(b"[[1, 2]]", np.uint8)),
-    "members": put("extra", "members", 10**6), "growth": put("tensors", "growth", np.ones(3)),
+    "members": put("extra", "views", [0] * 100_000), "view": put("extra", "views", [7]),
+    "shares": put("extra", "shares", [2.0]), "idle": put("extra", "shares", [0.0]), "epochs": put("extra", "best", []),
+    "growth": put("tensors", "growth", np.ones(3)),
     "missing": put("tensors", "member.1.", None),
 }  # fmt: skip
 

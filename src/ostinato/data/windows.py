@@ -110,7 +110,7 @@ class Windows:
         self._covariates(panel, scaling)
         self._clock = torch.from_numpy(_clock(panel, shape))
         self._pace = _Pace(values, known, shape)
-        self._ways = Ways(shape.ways, shape.periods, shape.horizon)
+        self._ways = Ways(shape.ways, shape.periods, shape.horizon, shape.look_back)
         self._views(values, outlooks)
 
     def __len__(self) -> int:

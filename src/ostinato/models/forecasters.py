@@ -6,6 +6,7 @@ y[h] = base[h] + growth[h] head(raw[h]), in units of the window.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -52,11 +53,19 @@ class Direct(nn.Module):
         segment: steps of a window that the encoder reads at once; 1: step by step.
         ahead: numbers known of all steps ahead together, horizon x covariates.
         still: numbers that hold at all times.
-        ways: naive forecasts that are weighed.
+        ways: how many naive forecasts are weighed, or the numbers of those that are.
     """
 
     def __init__(
-        self, encoder: nn.Module, head: Any, *, segment: int, ahead: int, still: int, ways: int, dropout: float = 0.0
+        self,
+        encoder: nn.Module,
+        head: Any,
+        *,
+        segment: int,
+        ahead: int,
+        still: int,
+        ways: int | Sequence[int],
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         features = int(encoder.features)  # type: ignore[arg-type]
@@ -92,7 +101,7 @@ class Segments(nn.Module):
         horizon: steps ahead; the last segment may be cut.
         inputs, clock, ahead, still: numbers of a step behind, of its place in the seasons, of a step ahead,
             and of the window as a whole.
-        ways: naive forecasts that are weighed.
+        ways: how many naive forecasts are weighed, or the numbers of those that are.
         head: a function of a width that makes a head with `segment` outputs.
 
     Source: Lin et al. (2023), SegRNN: Segment Recurrent Neural Network for Long-Term Time Series Forecasting.
@@ -100,7 +109,8 @@ class Segments(nn.Module):
 
     def __init__(
         self, cell: str, hidden_size: int, num_layers: int, head: Any, *, segment: int, horizon: int, inputs: int,
-        clock: int, ahead: int, still: int, ways: int, dropout: float = 0.0, bidirectional: bool = False,
+        clock: int, ahead: int, still: int, ways: int | Sequence[int], dropout: float = 0.0,
+        bidirectional: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.segment, self.horizon, self.count = segment, horizon, -(-horizon // segment)

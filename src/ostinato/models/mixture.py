@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ class Mixture(nn.Module):
 
     Args:
         features: width of v.
-        ways: how many forecasts are weighed.
+        ways: how many forecasts are weighed; or the numbers of those that are, where others lie beside them.
 
     Shapes: v (..., features), ways (..., steps, ways) -> (..., steps).
 
@@ -27,16 +29,18 @@ class Mixture(nn.Module):
     torch.Size([5, 24])
     """
 
-    def __init__(self, features: int, ways: int) -> None:
+    def __init__(self, features: int, ways: int | Sequence[int]) -> None:
         super().__init__()
-        self.weigh = Linear(features, ways) if ways > 1 else None  # nothing to weigh one way against
+        self.among = list(range(ways)) if isinstance(ways, int) else list(ways)
+        count = len(self.among)
+        self.weigh = Linear(features, count) if count > 1 else None  # nothing to weigh one way against
         if self.weigh is not None:
             with torch.no_grad():
                 self.weigh.weight.zero_()
-                self.weigh.bias.copy_(torch.tensor([1.0] + [0.0] * (ways - 1)))
+                self.weigh.bias.copy_(torch.tensor([1.0] + [0.0] * (count - 1)))
 
     def forward(self, v: Tensor, ways: Tensor) -> Tensor:
         """The weighed mean of the ways."""
         if self.weigh is None:
-            return ways[..., 0]
-        return (torch.softmax(self.weigh(v), -1).unsqueeze(-2) * ways).sum(-1)
+            return ways[..., self.among[0]]
+        return (torch.softmax(self.weigh(v), -1).unsqueeze(-2) * ways[..., self.among]).sum(-1)

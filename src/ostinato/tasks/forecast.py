@@ -20,7 +20,7 @@ from ostinato.spec import Spec
 from ostinato.tasks.forecasting import files
 from ostinato.tasks.forecasting.learnt import Learnt
 from ostinato.tasks.forecasting.measure import BASELINES, Held, Slow, refuse_unmeasured, rolled, scores
-from ostinato.tasks.forecasting.plan import Decoding, Plan, held_back, plan, usual_horizon
+from ostinato.tasks.forecasting.plan import Decoding, Plan, held_back, plan, usual_horizon, usual_windows
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
 from ostinato.tasks.task import Arrays, Task
@@ -59,7 +59,7 @@ class ForecastOptions(Options):
     past: tuple[str, ...] = Field((), description="columns known up to now, such as other sensors")
     future: tuple[str, ...] = Field((), description="columns known ahead, such as prices or holidays")
     static: tuple[str, ...] = Field((), description="columns that never change within a series")
-    windows: int = Field(1, ge=1, le=1000, description="horizons held out, each forecast from all before it")
+    windows: int | None = Field(None, ge=1, le=1000, description="horizons held out to measure on; 1 to 5 by the data")
     look_back: int | None = Field(None, ge=1, description="steps that the network sees; by seasons and data")
     decoding: Decoding | None = Field(None, description="all steps at once, by segments, or step by step")
     members: int = Field(3, ge=1, le=100, description="networks, from seeds of their own, whose mean is the forecast")
@@ -178,9 +178,10 @@ class Forecaster(Task):
             self._learnt = learn(panel, lengths, sizes, members=sizes.members, time_limit=limit, **how)
             return
         self._stops = [n - held_back(n, sizes.horizon) for n in lengths]
-        first = learn(panel, self._stops, sizes, time_limit=limit and 0.3 * limit, **how)
+        kinds = min(sizes.members, len(sizes.views))
+        first = learn(panel, self._stops, sizes, members=kinds, time_limit=limit and 0.5 * limit, **how)
         rest = how | {"out": None if how["out"] is None else Path(how["out"], "all"), "callbacks": ()}
-        self._learnt = again(first, panel, members=sizes.members, time_limit=limit and 0.7 * limit, **rest) or first
+        self._learnt = again(first, panel, members=sizes.members, time_limit=limit and 0.5 * limit, **rest) or first
 
     def refit(self, data: Any = None, **training: Any) -> Self:
         """Train once more from the start, on all there is, for as many epochs as were best in `fit`.
@@ -261,7 +262,7 @@ class Forecaster(Task):
         began = time.monotonic()
         if validation is not None and test is None:
             raise ValueError("--valid comes between the data and what is held out: give --test FILE too")
-        if test is not None and self.options.windows > 1:
+        if test is not None and (self.options.windows or 1) > 1:
             raise ValueError("--windows says how much of DATA is held out: leave it out, or --test FILE")
         before, whole, horizon = self._split(self._read(builtin.sunspots() if data is None else data), test)
         limit = self.options.time_limit
@@ -389,9 +390,10 @@ class Forecaster(Task):
         horizon = words.horizon or usual_horizon(panel, words)
         if test is not None:
             return panel, panel, horizon
-        held, longest = horizon * words.windows, max(len(series) for series in panel)
+        windows = words.windows or usual_windows(panel, horizon)
+        held, longest = horizon * windows, max(len(series) for series in panel)
         if longest < held + horizon + 3:
-            most = max(1, (longest - 3) // (1 + words.windows))
+            most = max(1, (longest - 3) // (1 + windows))
             found = f"{longest} steps are too few to hold out {held} and learn to forecast {horizon}"
             todo = f"give --horizon {most} or less, or --test FILE" if most > 1 else "give more data"
             raise DataError(panel.source or panel.name, found, todo)

@@ -34,7 +34,7 @@ def drawn(panel: Panel, found: Measured, ours: list[Told], others: Others, futur
     yield _errors(held, ours, rivals)
     history = found.learnt.history
     if len(history) > 1:
-        yield _training(history, found.learnt.best)
+        yield _training(history, found.learnt.best[0])
     if found.curve:
         yield _learning(found, ours, others)
 

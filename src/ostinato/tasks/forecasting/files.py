@@ -68,6 +68,17 @@ def refuse_unknown_ahead(panel: Panel, horizon: int, source: str) -> None:
     raise DataError(source or panel.source or "data", f"{name!r}{whose} is not known at {when}", todo)
 
 
+def corrected(learnt: Learnt) -> list[str]:
+    """What the networks of each view weigh and correct, and what the view counts in the mean."""
+    plan = learnt.plan
+    if not plan.ways:
+        return [f"a statistical outlook, believed to {learnt.trust:.2f}"]
+    words = {view: ", ".join(plan.ways[k] for k in plan.views[view]) for view in dict.fromkeys(learnt.views)}
+    if len(words) == 1:
+        return list(words.values())
+    return [f"{learnt.shares[view]:.1f} x ({ways})" for view, ways in words.items()]
+
+
 def summary(learnt: Learnt, panel: Panel) -> str:
     """What was trained, in a few lines."""
     plan, steps = learnt.plan, sum(len(series) for series in panel)
@@ -75,19 +86,19 @@ def summary(learnt: Learnt, panel: Panel) -> str:
     first = min(panel, key=lambda s: s.start)
     last = max(panel, key=lambda s: s.end)
     span = f"{first.label(first.start)} to {last.label(last.end - 1)}"
-    ways = ", ".join(plan.ways) if plan.ways else f"a statistical outlook, believed to {learnt.trust:.2f}"
     known = [
         f"{kind} {', '.join(c.name for c in getattr(panel.coding, kind))}"
         for kind in KINDS
         if getattr(panel.coding, kind)
     ]
+    epochs = [learnt.best[view] for view in dict.fromkeys(learnt.views)]
     lines = (
         f"Forecaster of {whose}: {plan.horizon} steps ahead, {panel.frequency.words}",
         f"  learnt from {steps} steps, {span}" + (f"; covariates: {'; '.join(known)}" if known else ""),
         f"  season {plan.season}, look-back {plan.look_back}, {plan.decoding} in steps of {plan.segment}",
-        f"  corrects {ways}",
+        f"  corrects {'; '.join(corrected(learnt))}",
         f"  {len(learnt.networks)} x {plan.cell}, {plan.num_layers} x {plan.hidden_size}, {plan.head} head: "
-        f"{learnt.parameters:,} parameters, {learnt.best} epochs",
+        f"{learnt.parameters:,} parameters, {', '.join(map(str, epochs))} epochs",
     )
     return "\n".join(lines)
 

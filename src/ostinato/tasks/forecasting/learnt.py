@@ -55,13 +55,15 @@ class Learnt:
     Attributes:
         plan: their sizes.
         networks: the members, each drawn and trained from a seed of its own.
+        views: which of the plan's views each member is of.
+        shares: (views,) what each view counts in the mean; its members share it.
         scaling: of the covariates.
         log: whether the outlook works on logarithms.
         growth: (horizon,) how errors grow with the step ahead.
         widths: (levels,) what intervals are stretched by.
         trust: share of the correction that is believed: few data, little trust.
-        best: epochs after which the first member was best on what it was validated on.
-        history: of its training.
+        best: (views,) epochs after which the first member of each was best on what it was validated on.
+        history: of the first one's training.
     """
 
     plan: Plan
@@ -71,8 +73,21 @@ class Learnt:
     growth: Array
     widths: Array
     trust: float
-    best: int
+    best: list[int]
+    shares: list[float]
+    views: list[int] = field(default_factory=list)
     history: History | list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def weights(self) -> Array:
+        """(members,) what each counts in the mean; the sum is 1."""
+        each = np.array([self.shares[view] / self.views.count(view) for view in self.views])
+        return each / each.sum()
+
+    def drop_idle(self) -> None:
+        """Let go of members that count nothing."""
+        kept = [k for k, view in enumerate(self.views) if self.shares[view]]
+        self.networks, self.views = [self.networks[k] for k in kept], [self.views[k] for k in kept]
 
     @property
     def parameters(self) -> int:
@@ -122,16 +137,28 @@ class Learnt:
         none = np.empty((0, *middle.shape))
         return Forecast(sides[0][0], *(sides[1:] or (none, none)))
 
-    def ask(self, windows: Windows, rows: Tensor) -> tuple[Array, Array, Array]:
-        """In units of the window, the members' mean: median (rows, H), and the ends (levels, rows, H)."""
+    def ask(self, windows: Windows, rows: Tensor, only: int | None = None) -> tuple[Array, Array, Array]:
+        """In units of the window, the members' mean: median (rows, H), and the ends (levels, rows, H).
+
+        Args:
+            only: the view whose members are asked; all where left out.
+        """
+        import torch
+
         from ostinato.models import answers
 
+        weights = self.weights if only is None else np.array([float(view == only) for view in self.views])
         device = next(self.networks[0].parameters()).device
         batch = {name: part.to(device) for name, part in windows[rows].items()}
         tails = [(1 - level / 100) / 2 for level in self.plan.levels]
         asked = [0.5, *tails, *(1 - tail for tail in tails)] if tails else []
-        said = [answers(network, batch, asked, windows.growth, self.trust) for network in self.networks]
-        mean = np.mean(said, 0)  # (1 + 2 levels, rows, H)
+        with torch.no_grad():
+            said = sum(
+                weight * answers(network, batch, asked, windows.growth, self.trust)
+                for weight, network in zip(weights / weights.sum(), self.networks, strict=True)
+                if weight
+            )
+        mean = np.asarray(said)  # (1 + 2 levels, rows, H)
         return mean[0], mean[1 : 1 + len(tails)], mean[1 + len(tails) :]
 
     # The model file ---------------------------------------------------------------------------
@@ -145,7 +172,7 @@ class Learnt:
         }
         words = {
             "plan": self.plan.model_dump(mode="json"), "scaling": self.scaling.model_dump(mode="json"),
-            "log": self.log, "trust": self.trust, "best": self.best, "members": len(self.networks),
+            "log": self.log, "trust": self.trust, "best": self.best, "shares": self.shares, "views": self.views,
         }  # fmt: skip
         return words, tensors | {"growth": self.growth, "widths": self.widths}
 
@@ -163,15 +190,26 @@ class Learnt:
         growth, widths = (np.array(tensors[name], dtype=np.float64) for name in ("growth", "widths"))
         if growth.shape != (plan.horizon,) or widths.shape != (len(plan.levels),):
             raise ValueError("growth and widths are not those of the plan")
-        members = int(words["members"])
-        if not 1 <= members <= len(tensors):
-            raise ValueError(f"{members} members are declared, {len(tensors)} tensors are there")
-        networks = [_network(plan, k, tensors) for k in range(members)]
-        log, trust, best = bool(words["log"]), float(words["trust"]), int(words["best"])
-        return cls(plan, networks, scaling, log, growth, widths, trust, best)
+        views, shares, best = _members(words, plan, len(tensors))
+        networks = [_network(plan, k, view, tensors) for k, view in enumerate(views)]
+        log, trust = bool(words["log"]), float(words["trust"])
+        return cls(plan, networks, scaling, log, growth, widths, trust, best, shares, views)
 
 
-def _network(plan: Plan, k: int, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
+def _members(words: Mapping[str, Any], plan: Plan, tensors: int) -> tuple[list[int], list[float], list[int]]:
+    """The views of the members, and the shares and best epochs of the views."""
+    views, best = ([int(number) for number in words[name]] for name in ("views", "best"))
+    shares, kinds = [float(share) for share in words["shares"]], len(plan.views)
+    if not 1 <= len(views) <= tensors:
+        raise ValueError(f"{len(views)} members are declared, {tensors} tensors are there")
+    if not all(0 <= view < kinds for view in views) or len(shares) != kinds or len(best) != kinds:
+        raise ValueError(f"the plan has {kinds} views; the members' are {views}, shares {shares}, epochs {best}")
+    if not all(0 <= share <= 1 for share in shares) or not any(shares[view] for view in views):
+        raise ValueError(f"shares must be parts of 1 and some member must have one, found {shares}")
+    return views, shares, best
+
+
+def _network(plan: Plan, k: int, view: int, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
     """Member k, its shapes checked against the plan's first."""
     import torch
 
@@ -179,12 +217,12 @@ def _network(plan: Plan, k: int, tensors: Mapping[str, NDArray[Any]]) -> nn.Modu
     if plan.num_layers > len(own):
         raise ValueError(f"{plan.num_layers} layers are declared, {len(own)} tensors are there")
     with torch.device("meta"):
-        wanted = {name: tuple(t.shape) for name, t in build(plan, 0).state_dict().items()}
+        wanted = {name: tuple(t.shape) for name, t in build(plan, 0, view=view).state_dict().items()}
     found = {name: tensor.shape for name, tensor in own.items()}
     if wanted != found:
         name = sorted(wanted.items() ^ found.items())[0][0]
         raise ValueError(f"tensor {name!r} is {found.get(name)}, the network's is {wanted.get(name)}")
-    network = build(plan, plan.seed)
+    network = build(plan, plan.seed, view=view)
     network.load_state_dict({name: torch.from_numpy(np.array(tensor)) for name, tensor in own.items()})
     return network.eval()
 

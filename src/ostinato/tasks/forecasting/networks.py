@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from ostinato.tasks.forecasting.plan import Plan
 
 
-def build(plan: Plan, seed: int, network: str = "recurrent") -> nn.Module:
+def build(plan: Plan, seed: int, network: str = "recurrent", view: int = 0) -> nn.Module:
     """A network, drawn from a seed; the caller's random stream stays as it was.
 
     Args:
         network: "recurrent", or "feed_forward": the same windows, without a memory.
+        view: which of `plan.views` it weighs.
 
     Raises:
         ValueError: an unknown cell or head, or a head without intervals where `levels` asks for some.
@@ -28,28 +29,31 @@ def build(plan: Plan, seed: int, network: str = "recurrent") -> nn.Module:
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
         if network == "feed_forward":
-            return _feed_forward(plan, partial(heads.build, plan.head, outputs=plan.horizon, **levels))
-        return {"direct": _direct, "segments": _segments, "recursive": _recursive}[plan.decoding](plan, levels)
+            return _feed_forward(plan, view, partial(heads.build, plan.head, outputs=plan.horizon, **levels))
+        if plan.decoding == "recursive":
+            return _recursive(plan, levels)
+        return {"direct": _direct, "segments": _segments}[plan.decoding](plan, view, levels)
 
 
 def _clock(plan: Plan) -> int:
     return plan.shape.clock
 
 
-def _rest(plan: Plan) -> dict[str, int]:
-    return {"ahead": plan.horizon * plan.covariates[1], "still": 1 + plan.covariates[2], "ways": max(1, len(plan.ways))}
+def _rest(plan: Plan, view: int) -> dict[str, Any]:
+    ways = plan.views[view]
+    return {"ahead": plan.horizon * plan.covariates[1], "still": 1 + plan.covariates[2], "ways": ways}
 
 
-def _feed_forward(plan: Plan, head: Any) -> nn.Module:
+def _feed_forward(plan: Plan, view: int, head: Any) -> nn.Module:
     from ostinato.baselines import FeedForward
     from ostinato.models.forecasters import Direct
 
     width = plan.segment * plan.inputs + _clock(plan)
     encoder = FeedForward(width, plan.look_back // plan.segment, 2 * plan.hidden_size, dropout=plan.dropout)
-    return Direct(encoder, head, segment=plan.segment, dropout=plan.dropout, **_rest(plan))
+    return Direct(encoder, head, segment=plan.segment, dropout=plan.dropout, **_rest(plan, view))
 
 
-def _direct(plan: Plan, levels: dict[str, Any]) -> nn.Module:
+def _direct(plan: Plan, view: int, levels: dict[str, Any]) -> nn.Module:
     from ostinato import heads
     from ostinato.models import Encoder
     from ostinato.models.forecasters import Direct
@@ -57,10 +61,10 @@ def _direct(plan: Plan, levels: dict[str, Any]) -> nn.Module:
     width = plan.segment * plan.inputs + _clock(plan)
     encoder = Encoder(plan.cell, width, plan.hidden_size, plan.num_layers, plan.dropout, plan.bidirectional)
     head = partial(heads.build, plan.head, outputs=plan.horizon, **levels)
-    return Direct(encoder, head, segment=plan.segment, dropout=plan.dropout, **_rest(plan))
+    return Direct(encoder, head, segment=plan.segment, dropout=plan.dropout, **_rest(plan, view))
 
 
-def _segments(plan: Plan, levels: dict[str, Any]) -> nn.Module:
+def _segments(plan: Plan, view: int, levels: dict[str, Any]) -> nn.Module:
     from ostinato import heads
     from ostinato.models.forecasters import Segments
 
@@ -68,7 +72,7 @@ def _segments(plan: Plan, levels: dict[str, Any]) -> nn.Module:
     return Segments(
         plan.cell, plan.hidden_size, plan.num_layers, head, segment=plan.segment, horizon=plan.horizon,
         inputs=plan.inputs, clock=_clock(plan), dropout=plan.dropout, bidirectional=plan.bidirectional,
-        **_rest(plan) | {"ahead": plan.covariates[1]},
+        **_rest(plan, view) | {"ahead": plan.covariates[1]},
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def describe(task: Forecaster, found: Measured, data: str, kept: str = "", *, kn
         task="forecast", data=data, metrics=scores(ours, held, reference),
         baselines={name: scores(told, held, reference) for name, told in whole.items()},
         best=_best(held, reference is not None), parameters=learnt.parameters,
-        seconds=time.monotonic() - found.began, epochs=len(learnt.history) or learnt.best, seed=learnt.plan.seed,
+        seconds=time.monotonic() - found.began, epochs=len(learnt.history) or learnt.best[0], seed=learnt.plan.seed,
         columns=_predictions(task._panel, held, ours, future), notes=tuple(notes),
         settings=_settings(learnt, held.panel), charts=tuple(charts.drawn(task._panel, found, ours, whole, future)),
         history=learnt.history, answer=_answer(task._panel, held.levels, future),  # type: ignore[arg-type]
@@ -190,7 +190,13 @@ def _made(learnt: Learnt, panel: Panel) -> Iterator[str]:
     if all(low >= 0 for low in lowest) and not all(low > 0 for low in lowest):
         yield "forecasts are cut off at 0, because no value lies below it"
     if len(learnt.networks) > 1:
-        yield f"the forecast is the mean of {len(learnt.networks)} networks"
+        yield f"the forecast is the mean of {len(learnt.networks)} networks{_views(learnt)}"
+
+
+def _views(learnt: Learnt) -> str:
+    """Where the networks weigh different ways to go on: how many there are, and what told their shares."""
+    count = len(set(learnt.views))
+    return f", which see {count} sets of naive forecasts, weighed by their validation errors" if count > 1 else ""
 
 
 def _settings(learnt: Learnt, panel: Panel) -> dict[str, Any]:
@@ -199,7 +205,8 @@ def _settings(learnt: Learnt, panel: Panel) -> dict[str, Any]:
     for kind in files.KINDS:
         said[f"{kind} covariates"] = ", ".join(column.name for column in getattr(panel.coding, kind))
     said |= {"frequency": panel.frequency.words, "trust in the correction": round(learnt.trust, 3)}
-    said |= {"best epoch": learnt.best, "logarithms of the outlook": learnt.log}
+    said |= {"best epoch": ", ".join(map(str, learnt.best)), "the networks correct": "; ".join(files.corrected(learnt))}
+    said |= {"logarithms of the outlook": learnt.log}
     shown = {key: ", ".join(map(_word, value)) if isinstance(value, tuple) else value for key, value in said.items()}
     return {key: value for key, value in shown.items() if value != ""}
 

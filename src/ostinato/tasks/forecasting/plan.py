@@ -21,6 +21,8 @@ DAYS = (24, 48, 96, 144, 288)  # steps in a day: where one is the season, the we
 LONGEST = 200  # steps of a season that a network looks back to
 DROPOUT = 0.2  # of networks with much to learn from
 SEGMENTS = 14  # of a window at most
+LONGEST_USUAL = 60  # steps of a horizon that nobody asked for
+MEASURED, MOST_WINDOWS = 50, 5  # horizons are held out while they take a fiftieth of the data, at most five
 SAMPLE = 40  # series that seasons are told from
 
 Decoding = Literal["direct", "segments", "recursive"]
@@ -65,6 +67,17 @@ class Plan(BaseModel):
         from ostinato.data.windows import Shape
 
         return Shape(self.horizon, self.look_back, self.segment, self.periods, self.ways, self.gaps)
+
+    @property
+    def views(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the ways that each kind of member weighs; member k is of kind k, k + kinds, ..."""
+        from ostinato.data import ways
+
+        return (
+            ways.views(self.ways)
+            if self.ways and self.decoding != "recursive"
+            else (tuple(range(len(self.ways) or 1)),)
+        )
 
     @property
     def inputs(self) -> int:
@@ -140,10 +153,21 @@ def usual_horizon(panel: Panel, words: ForecastOptions) -> int:
     The season is told from that part of the data which no horizon of this size would hold out.
     """
     lengths = [len(series) for series in panel]
-    early = panel.heads([n - min(60 * words.windows, n // 2) for n in lengths])
+    most = LONGEST_USUAL * (words.windows or usual_windows(panel, LONGEST_USUAL))
+    early = panel.heads([n - min(most, n // 2) for n in lengths])
     found = [float(words.season)] if words.season else panel.frequency.periods() or periods_of(early, None)
     steps = 2 * near(min(found)) if found else 6
-    return max(1, min(steps, 60, (int(np.median(lengths)) - 3) // (2 + words.windows)))
+    return max(1, min(steps, LONGEST_USUAL, (int(np.median(lengths)) - 3) // (2 + (words.windows or 1))))
+
+
+def usual_windows(panel: Panel, horizon: int) -> int:
+    """Horizons to measure on: as many as take a fiftieth of the data, 1 to 5. One alone may be an odd one out.
+
+    >>> usual_windows(Panel.of([[0.0] * 5000]), horizon=24), usual_windows(Panel.of([[0.0] * 144]), horizon=24)
+    (4, 1)
+    """
+    typical = int(np.median([len(series) for series in panel]))
+    return max(1, min(MOST_WINDOWS, typical // (MEASURED * horizon)))
 
 
 def held_back(n: int, horizon: int) -> int:

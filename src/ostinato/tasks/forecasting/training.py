@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ Folder = str | os.PathLike[str] | None
 
 FEW = 30  # observations at which half of a network's correction of an outlook is believed
 BELIEF = 3.0  # forecasts of a whole horizon that the prior width of intervals is worth
+SHARPNESS = 4  # powers of its squared error that a view counts less by
+LEAST = 0.05  # share of a view below which it is let go
+TINY = 1e-300
 VALIDATION = 1000  # windows that a validation takes at most
 MOST = 1_000_000  # windows that are held at once
 
@@ -37,28 +40,33 @@ def learn(
     panel: Panel, known: Sequence[int], plan: Plan, *, network: str = "recurrent", members: int = 1,
     out: Folder = None, time_limit: float | None = None, **how: Any,
 ) -> Learnt:  # fmt: skip
-    """Learn targets before the places `known`, and stop by those after them.
+    """Learn targets before the places `known`, and stop by those after them, which also tell what each view counts.
 
     Args:
         panel: what there is.
         known: a place in each series; its length: nothing is left to stop by.
         network: "recurrent" or "feed_forward".
-        members: networks.
+        members: networks, of all views in turn.
         out: folder of the first one's checkpoints; the others' lie in folders in it.
         how: resume, quiet, callbacks, as of `training.fit`.
     """
     found = _blank(panel, known, plan, _log(panel, known, plan))
-    run = _Run(found, panel, known)
+    run, views = _Run(found, panel, known), len(plan.views)
     for k in range(members):
         own = None if out is None else Path(out, *[f"member-{k + 1}"] * (k > 0))
         limit = None if time_limit is None else time_limit / members
-        model = build(plan, plan.seed + k, network)
-        label = "how long to train" if members == 1 else f"network {k + 1} of {members}"
+        model = build(plan, plan.seed + k, network, k % views)
+        label = "how long to train" if members == 1 else f"first look, network {k + 1} of {members}"
         history = run.train(model, k, out=own, time_limit=limit, label=label, **_only_first(how, k))
         found.networks.append(model)
+        found.views.append(k % views)
         if k == 0:
-            found.history, found.best = history, _best(history, plan.epochs)
+            found.history, found.best = history, [_best(history, plan.epochs)] * views
+        elif k < views:
+            found.best[k] = _best(history, plan.epochs)
     if run.validates:
+        found.shares = _shares(found, run)
+        found.drop_idle()
         _stretch(found, run)
     return found
 
@@ -69,21 +77,38 @@ def again(
 ) -> Learnt | None:  # fmt: skip
     """Networks trained anew on all of a panel, for as many epochs as were best; None: out of time.
 
-    How wide intervals are is taken over: nothing is left to tell it by.
+    What views count and how wide intervals are is taken over: nothing is left to tell it by. A view has members
+    as it counts; where the time does not suffice for all, those that are done answer.
     """
     plan, ends = found.plan, [len(series) for series in panel]
-    fresh = replace(_blank(panel, ends, plan, found.log), widths=found.widths, best=found.best, history=found.history)
+    fresh = replace(
+        _blank(panel, ends, plan, found.log), widths=found.widths, best=found.best, history=found.history,
+        shares=found.shares,
+    )  # fmt: skip
     run = _Run(fresh, panel, ends)
-    for k in range(members):
+    for k, view in enumerate(_dealt(found.shares, members)):
         own = None if out is None else Path(out, f"member-{k + 1}")
         limit = None if time_limit is None else time_limit / members
-        model = build(plan, plan.seed + k, network)
+        model = build(plan, plan.seed + k, network, view)
         label = f"network {k + 1} of {members}"
-        history = run.train(model, k, found.best, out=own, time_limit=limit, label=label, **_only_first(how, k))
-        if len(history) < found.best:
+        history = run.train(model, k, found.best[view], out=own, time_limit=limit, label=label, **_only_first(how, k))
+        if len(history) < found.best[view]:
             break
         fresh.networks.append(model)
+        fresh.views.append(view)
     return fresh if fresh.networks else None
+
+
+def _dealt(shares: Sequence[float], members: int) -> list[int]:
+    """The views of so many members, each time the one that has least for its share.
+
+    >>> _dealt([0.4, 0.6, 0.0], 3)
+    [1, 0, 1]
+    """
+    found: list[int] = []
+    for _ in range(members):
+        found.append(int(np.argmax([share / (found.count(view) + 1) for view, share in enumerate(shares)])))
+    return found
 
 
 def _only_first(how: dict[str, Any], k: int) -> dict[str, Any]:
@@ -109,7 +134,11 @@ def _log(panel: Panel, known: Sequence[int], plan: Plan) -> bool:
 def _blank(panel: Panel, known: Sequence[int], plan: Plan, log: bool) -> Learnt:
     widths = np.full(len(plan.levels), WIDER if not plan.ways else 1.0)
     growth = np.ones(plan.horizon)
-    return Learnt(plan, [], Scaling.of(panel, known), log, growth, widths, _trust(panel, known, plan), plan.epochs)
+    kinds = len(plan.views)
+    return Learnt(
+        plan, [], Scaling.of(panel, known), log, growth, widths, _trust(panel, known, plan), [plan.epochs] * kinds,
+        [1 / kinds] * kinds,
+    )  # fmt: skip
 
 
 def _trust(panel: Panel, known: Sequence[int], plan: Plan) -> float:
@@ -229,21 +258,45 @@ def _origins(panel: Panel, known: Sequence[int], plan: Plan) -> NDArray[np.int64
     return found[:: max(1, len(found) // MOST)]
 
 
+def _asked(found: Learnt, run: _Run, ask: Callable[[Tensor], Sequence[Array]]) -> tuple[Array, Array, list[Array]]:
+    """On the validation part: targets, their weights, and what is answered, each (..., values)."""
+    rows = _Learnt(run.windows, run.early, after=True)
+    targets, weights, told = [], [], []
+    for part in run.valid.split(1024):
+        batch = rows[part]
+        mask = batch["mask"].numpy()
+        targets.append(batch["target"].double().numpy()[mask])
+        weights.append(batch["weight"].double().numpy()[mask])
+        told.append([side[..., mask] for side in ask(part)])
+    sides = [np.concatenate(side, -1) for side in zip(*told, strict=True)]
+    return np.concatenate(targets), np.concatenate(weights), sides
+
+
+def _shares(found: Learnt, run: _Run) -> list[float]:
+    """What each view is to count in the mean: w[k] ~ 1 / mse[k]^4 on the validation part, none below a twentieth.
+
+    Views that err alike count alike, one that errs by half as much again hardly. Shares that make the error of the
+    mean least were tried: what is left of them on other data is less than their noise costs.
+
+    Source: Bates and Granger (1969), The Combination of Forecasts; Timmermann (2006), Forecast Combinations, 3.2.
+    """
+    shares, views = np.zeros(len(found.plan.views)), sorted(set(found.views))
+
+    def each(part: Tensor) -> list[Array]:
+        return [np.stack([found.ask(run.windows, part, only=view)[0] for view in views])]
+
+    target, weight, (said,) = _asked(found, run, each)
+    errors = np.mean(((said - target) * weight) ** 2, 1)
+    # Relative to the best, which may be 0: it counts 1 before all are made to sum to 1.
+    shares[views] = (np.fmax(errors.min(), TINY) / np.fmax(errors, TINY)) ** SHARPNESS
+    shares[shares < LEAST * shares.sum()] = 0
+    return (shares / shares.sum()).tolist()
+
+
 def _stretch(found: Learnt, run: _Run) -> None:
     """Make intervals as wide as the errors on the validation part ask for, as far as it tells."""
-    import torch
-
-    rows = _Learnt(run.windows, run.early, after=True)
-    error, below, above = [], [], []
-    with torch.no_grad():
-        for part in run.valid.split(1024):
-            middle, low, high = found.ask(run.windows, part)
-            batch = rows[part]
-            mask = batch["mask"].numpy()
-            error.append((batch["target"].double().numpy() - middle)[mask])
-            below.append((middle - low)[:, mask])
-            above.append((high - middle)[:, mask])
-    errors, lower, upper = np.concatenate(error), np.concatenate(below, 1), np.concatenate(above, 1)
+    target, _, (middle, low, high) = _asked(found, run, lambda part: found.ask(run.windows, part))
+    errors, upper, lower = target - middle, high - middle, middle - low
     if not len(errors):
         return
     count = len(errors) / max(1.0, found.plan.horizon / 2)
