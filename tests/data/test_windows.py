@@ -52,7 +52,8 @@ def all_of(windows: Windows) -> dict[str, torch.Tensor]:
 
 def heights(x: torch.Tensor, windows: Windows, row: int = 0) -> np.ndarray:
     """d of each step of a window, from its first input."""
-    return windows.level[row] + windows.scale[row] * 10 * np.sinh(x[row, :, 0].double().numpy() / 5)
+    told = windows.shape.moves * 5 * np.sinh(x[row, :, 0].double().numpy() / 5)
+    return windows.level[row] + windows.scale[row] * told
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], names: tuple[str, ...]) -> None:
@@ -134,9 +135,16 @@ class TestWholeSegments:
         assert batch.get("lengths", torch.tensor([3])).tolist() == [count]
         places = np.maximum(np.arange(origin - 4 * count, origin), 0)
         np.testing.assert_allclose(heights(batch["x"], windows)[: 4 * count], series.values[places], rtol=1e-4)
-        before = np.maximum(places - SEASON, 0)
-        moved = 5 * np.arcsinh((series.values[places] - series.values[before]) / windows.scale[0] / 5)
-        np.testing.assert_allclose(batch["x"][0, : 4 * count, 1], moved, rtol=1e-4, atol=1e-6)
+        assert batch["x"].shape[2] == 1
+
+    def test_step_by_step_the_season_before_is_told_too(self) -> None:
+        series = series_of(40)
+        windows = windows_of(Panel.of(series), [(0, 30)], shape_of(segment=1))
+        x, places = all_of(windows)["x"], np.arange(18, 30)
+        assert x.shape[2] == 2
+        np.testing.assert_allclose(heights(x, windows), series.values[places], rtol=1e-4)
+        moved = 5 * np.arcsinh((series.values[places] - series.values[places - SEASON]) / windows.scale[0] / 5)
+        np.testing.assert_allclose(x[0, :, 1], moved, rtol=1e-4, atol=1e-6)
 
     def test_lengths_are_said_where_not_all_are_whole(self) -> None:
         windows = windows_of(Panel.of(series_of(40)), [(0, 3), (0, 7), (0, 30)])
@@ -181,7 +189,7 @@ class TestTargets:
             [True, True, False, False],
             [False, False, False, False],
         ]
-        assert batch["x"][1, :, 2].tolist() == [float(not np.isnan(v)) for v in values[17:29]]
+        assert batch["x"][1, :, 1].tolist() == [float(not np.isnan(v)) for v in values[17:29]]
         assert torch.isfinite(batch["target"]).all()
         bridged = heights(batch["x"], windows, 1)
         assert bridged[22 - 17] == pytest.approx(bridged[21 - 17])  # by what was known then, not by a line
@@ -190,8 +198,8 @@ class TestTargets:
         panel = Panel.of(series_of(40, horizon=3, covariates=True))
         series, scaling = panel[0], Scaling.of(panel, [40])
         batch = all_of(windows_of(panel, [(0, 20)], scaling=scaling))
-        np.testing.assert_allclose(batch["x"][0, :, 2:4], scaling(series.past[8:20], 0), rtol=1e-6)
-        np.testing.assert_allclose(batch["x"][0, :, 4:], scaling(series.future[8:20], 2), rtol=1e-6)
+        np.testing.assert_allclose(batch["x"][0, :, 1:3], scaling(series.past[8:20], 0), rtol=1e-6)
+        np.testing.assert_allclose(batch["x"][0, :, 3:], scaling(series.future[8:20], 2), rtol=1e-6)
         np.testing.assert_allclose(batch["ahead"][0], scaling(series.future[20:23], 2), rtol=1e-6)
         assert batch["still"].shape == (1, 1 + widths(panel)[2])
         end = all_of(windows_of(panel, [(0, 40)], scaling=scaling))

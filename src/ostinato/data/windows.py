@@ -1,6 +1,7 @@
 """Windows of many series: what was before each origin goes in, what came after it is to be told.
 
-    x[t] = s((d[t] - level) / 2 scale), s((d[t] - d[t - season]) / scale), observed, covariates;  s(u) = 5 asinh(u / 5)
+    x[t] = s((d[t] - level) / scale), observed, covariates;  s(u) = 5 asinh(u / 5)
+    read step by step also s((d[t] - d[t - season]) / scale): a segment of steps holds its season itself
     way[h, k] = (continuation k of d - level) / scale
     target[h] = (d[origin + h] - level) / scale
 
@@ -55,6 +56,11 @@ class Shape(NamedTuple):
     periods: tuple[float, ...]
     ways: tuple[str, ...]
     gaps: bool
+
+    @property
+    def moves(self) -> int:
+        """Numbers that say what a step's value is."""
+        return 1 if self.segment > 1 else 2
 
     @property
     def clock(self) -> int:
@@ -180,9 +186,13 @@ class Windows:
         return torch.clamp(torch.maximum(places, begin), max=origin - 1), count[:, 0]
 
     def _inputs(self, behind: Tensor, begin: Tensor, level: Tensor, scale: Tensor) -> Tensor:
-        d, season = self._d[behind], near(self.shape.periods[0]) if self.shape.periods else 1
-        before = self._d[torch.maximum(behind - season, begin)]
-        features = [moves((d - level) / scale, (before - level) / scale).float()]
+        y = (self._d[behind] - level) / scale
+        if self.shape.moves == 1:
+            features = [squashed(y).float()[..., None]]
+        else:
+            season = near(self.shape.periods[0]) if self.shape.periods else 1
+            before = (self._d[torch.maximum(behind - season, begin)] - level) / scale
+            features = [moves(y, before).float()]
         if self.shape.gaps:
             features.append(self._observed[behind].float()[..., None])
         return torch.cat([*features, self._past[behind], self._future[behind]], -1)
@@ -198,14 +208,17 @@ class Windows:
         return ((ways - level[..., None]) / scale[..., None]).float()
 
 
-def moves(y: Tensor, before: Tensor) -> Tensor:
-    """What a window says of y, given in its units: how high, and how far from the season before; (...) -> (..., 2).
+def squashed(y: Tensor) -> Tensor:
+    """Plain numbers up to about 5, logarithms beyond: an outlier does not drown the rest."""
+    return SQUASHED * torch.asinh(y / SQUASHED)
 
-    Both are plain numbers up to about 5 and grow as logarithms beyond: an outlier does not drown the rest.
+
+def moves(y: Tensor, before: Tensor) -> Tensor:
+    """What a window read step by step says of y, given in its units, (...) -> (..., 2).
+
+    How high, at half the size, and how far from the season before.
     """
-    return torch.stack(
-        [SQUASHED * torch.asinh(y / (2 * SQUASHED)), SQUASHED * torch.asinh((y - before) / SQUASHED)], -1
-    )
+    return torch.stack([squashed(y / 2), squashed(y - before)], -1)
 
 
 def height(first: Tensor) -> Tensor:

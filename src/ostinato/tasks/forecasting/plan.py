@@ -73,16 +73,14 @@ class Plan(BaseModel):
         """Numbers of the ways that each kind of member weighs; member k is of kind k, k + kinds, ..."""
         from ostinato.data import ways
 
-        return (
-            ways.views(self.ways)
-            if self.ways and self.decoding != "recursive"
-            else (tuple(range(len(self.ways) or 1)),)
-        )
+        if not self.ways or self.decoding == "recursive":
+            return (tuple(range(max(1, len(self.ways)))),)
+        return ways.views(self.ways)
 
     @property
     def inputs(self) -> int:
         """Features of one step of a window, as `Windows` makes them."""
-        return 2 + self.gaps + self.covariates[0] + self.covariates[1]
+        return self.shape.moves + self.gaps + self.covariates[0] + self.covariates[1]
 
     @property
     def quantiles(self) -> list[float]:
