@@ -41,11 +41,11 @@ def arguments(kind, D, H, B, T, *, bias, dtype, lengths, resets, mask, reverse, 
         lengths=torch.randint(0, T + 1, (B,)) if lengths else None,
         resets=torch.rand(B, T) < 0.25 if resets else None,
     )  # fmt: skip
-    return inputs, (kernel.KINDS[kind], kernel.ACTIVATIONS[activation], reverse)
+    return inputs, kernel.Plan(kernel.KINDS[kind], kernel.ACTIVATIONS[activation], reverse)
 
 
 def compare(inputs, plan, tolerance):
-    wanted = [v for v in inputs[:9] if v is not None]
+    wanted = [v for v in inputs if v is not None and v.requires_grad]
     slow_y, slow_end = fused.run_reference(inputs, plan)
     y, *end = fused._Fused.apply(plan, *inputs)
     outputs = list(zip((y, *end), (slow_y, *slow_end), strict=True))

@@ -30,11 +30,11 @@ def parts(kind, *, hidden=3, batch=3, time=4, mask=True, **options):
     new = lambda *shape: torch.rand(*shape, dtype=F64).sub(0.5).requires_grad_()
     begin, again = ([new(batch, hidden) for _ in range(states)] + [None] for _ in range(2))
     inputs = kernel.Inputs(
-        new(batch, time, 2), new(gates * hidden, 2), new(gates * hidden, hidden), new(gates * hidden),
-        new(gates * hidden), begin[0], begin[1], again[0], again[1],
-        torch.bernoulli(torch.full((batch, hidden), 0.6, dtype=F64)) if mask else None, LENGTHS, RESETS,
+        new(batch, time, 2), begin[0], begin[1], again[0], again[1], LENGTHS, RESETS,
+        new(gates * hidden, 2), new(gates * hidden, hidden), new(gates * hidden), new(gates * hidden),
+        torch.bernoulli(torch.full((batch, hidden), 0.6, dtype=F64)) if mask else None,
     )._replace(**options)  # fmt: skip
-    return inputs, (kernel.KINDS[name], 0, False)
+    return inputs, kernel.Plan(kernel.KINDS[name], 0)
 
 
 # ---- second derivatives
@@ -45,11 +45,11 @@ def test_second_derivatives_with_lengths_resets_and_mask(kind, way):
     """pytorch 5261, 9229, 2691: by every input at once, each of which the backward sees."""
     inputs, plan = parts(kind, hidden=2, batch=3, time=3)
     inputs = inputs._replace(lengths=torch.tensor([3, 0, 2]), resets=RESETS[:, :3])
-    there = [i for i, v in enumerate(inputs[:9]) if v is not None]
+    there = [i for i, v in enumerate(inputs) if v is not None and v.requires_grad]
 
     def run(*given):
         own = inputs._replace(**{kernel.Inputs._fields[i]: v for i, v in zip(there, given, strict=True)})
-        made = fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan)
+        made = fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan[:3])
         return tuple(made[: 2 + (inputs.c is not None)])
 
     assert gradgradcheck(run, [inputs[i] for i in there])
@@ -64,7 +64,7 @@ def test_the_gradient_with_a_graph_is_the_gradient(kind, way):
     def gradient(create_graph):
         h = x.mean((1, 2), keepdim=True)[:, 0].expand(-1, 2)
         own = inputs._replace(h=h.tanh(), c=None if inputs.c is None else h.tanh().cos(), restart_h=h * 2)
-        y = (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan))[0]
+        y = (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan[:3]))[0]
         return torch.autograd.grad(y.square().sum(), x, create_graph=create_graph)[0]
 
     torch.testing.assert_close(gradient(True), gradient(False), rtol=0, atol=1e-12)
@@ -114,7 +114,7 @@ def test_past_the_dispatcher_a_jvp_is_refused_and_not_0(way):
 
     def run(x):
         own = inputs._replace(x=x)
-        return (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan))[0]
+        return (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan[:3]))[0]
 
     with forward_ad.dual_level(), pytest.raises((NotImplementedError, RuntimeError), match=r"forward.mode|jvp"):
         run(forward_ad.make_dual(inputs.x.detach(), torch.randn_like(inputs.x)))
@@ -255,11 +255,11 @@ def test_torchs_own_check_of_the_ops(kind, plain):
         none = dict.fromkeys(("b_ih", "b_hh", "restart_h", "restart_c", "mask", "lengths", "resets"))
         inputs = inputs._replace(**none)
     scan, backward = torch.ops.ostinato.scan.default, torch.ops.ostinato.scan_backward.default
-    assert set(torch.library.opcheck(scan, (*inputs, *plan)).values()) == {"SUCCESS"}
-    y, _h, _c, saved = (v.detach() for v in scan(*inputs, *plan))
+    assert set(torch.library.opcheck(scan, (*inputs, *plan[:3])).values()) == {"SUCCESS"}
+    y, _h, _c, saved = (v.detach() for v in scan(*inputs, *plan[:3]))
     own = [v if v is None or not v.is_floating_point() else v.detach().requires_grad_() for v in inputs]
-    wanted = [v is not None for v in inputs[:9]]
-    arguments = (*own, *plan, y, saved, torch.randn_like(y), None, None, wanted)
+    wanted = [v is not None and v.requires_grad for v in inputs]
+    arguments = (*own, *plan[:3], y, saved, torch.randn_like(y), None, None, wanted)
     assert set(torch.library.opcheck(backward, arguments).values()) == {"SUCCESS"}
 
 

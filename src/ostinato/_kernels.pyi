@@ -12,18 +12,21 @@ def instruction_set() -> str:
 def saved_slots(kind: int) -> int:
     """Times hidden: what is kept of a step."""
 
-def pooled_f32(a: int, b: int, c: int) -> NDArray[numpy.float32]:
-    """An array (a, b, c) of float32 in memory that is used again."""
+def kept_numbers(kind: int, layers: int, directions: int, batch: int, time: int, hidden: int) -> int:
+    """How many numbers a forward keeps for its backward."""
 
-def pooled_f64(a: int, b: int, c: int) -> NDArray[numpy.float64]:
-    """An array (a, b, c) of float64 in memory that is used again."""
+def pooled_f32(size: int) -> NDArray[numpy.float32]:
+    """So many float32 in memory that is used again."""
+
+def pooled_f64(size: int) -> NDArray[numpy.float64]:
+    """So many float64 in memory that is used again."""
 
 class StreamF32:
     """A stack of layers that takes one step at a time."""
 
     def __init__(self, batch: int, input: int, residual: bool) -> None: ...
 
-    def add(self, kind: int, activation: int, W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, start: Annotated[NDArray, dict(device='cpu', writable=False)]) -> None: ...
+    def add(self, kind: int, activation: int, W: object, R: object, b_ih: object | None, b_hh: object | None, start: object) -> None: ...
 
     def step(self, x: Annotated[NDArray, dict(device='cpu', writable=False)]) -> object: ...
 
@@ -36,7 +39,7 @@ class StreamF64:
 
     def __init__(self, batch: int, input: int, residual: bool) -> None: ...
 
-    def add(self, kind: int, activation: int, W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, start: Annotated[NDArray, dict(device='cpu', writable=False)]) -> None: ...
+    def add(self, kind: int, activation: int, W: object, R: object, b_ih: object | None, b_hh: object | None, start: object) -> None: ...
 
     def step(self, x: Annotated[NDArray, dict(device='cpu', writable=False)]) -> object: ...
 
@@ -44,10 +47,12 @@ class StreamF64:
 
     def state(self, layer: int, which: int) -> NDArray[numpy.float64]: ...
 
-def forward(kind: int, activation: int, x: Annotated[NDArray, dict(device='cpu', writable=False)], W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, lengths: Annotated[NDArray, dict(device='cpu', writable=False)] | None, resets: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, mask: Annotated[NDArray, dict(device='cpu', writable=False)] | None, reverse: bool, threads: int, y: Annotated[NDArray, dict(device='cpu')], end_h: Annotated[NDArray, dict(device='cpu')] | None, end_c: Annotated[NDArray, dict(device='cpu')] | None, saved: Annotated[NDArray, dict(device='cpu')] | None) -> None:
+def forward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, y: object, end_h: object | None, end_c: object | None, kept: object | None) -> bool:
     """
-    A whole sequence forward, into y, the end states and what the backward needs.
+    A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, nothing was done.
     """
 
-def backward(kind: int, activation: int, x: Annotated[NDArray, dict(device='cpu', writable=False)], W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, lengths: Annotated[NDArray, dict(device='cpu', writable=False)] | None, resets: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, mask: Annotated[NDArray, dict(device='cpu', writable=False)] | None, reverse: bool, threads: int, y: Annotated[NDArray, dict(device='cpu', writable=False)], saved: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dy: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dend_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dend_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dx: Annotated[NDArray, dict(device='cpu')] | None, dW: Annotated[NDArray, dict(device='cpu')] | None, dR: Annotated[NDArray, dict(device='cpu')] | None, db_ih: Annotated[NDArray, dict(device='cpu')] | None, db_hh: Annotated[NDArray, dict(device='cpu')] | None, dbegin_h: Annotated[NDArray, dict(device='cpu')] | None, dbegin_c: Annotated[NDArray, dict(device='cpu')] | None, drestart_h: Annotated[NDArray, dict(device='cpu')] | None, drestart_c: Annotated[NDArray, dict(device='cpu')] | None) -> None:
-    """A whole sequence backward, into the gradients that are asked for."""
+def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple) -> bool:
+    """
+    A stack of layers backward, into the gradients that are asked for; False as forward's.
+    """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from inspect import signature
 from typing import Any
 
@@ -12,8 +13,10 @@ from torch import Tensor
 from ostinato.cells.cell import Cell, GatedCell, State, Weights, get, names
 from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
+from ostinato.ops.kernel import Plan, Tensors
 from ostinato.sequence import as_lengths, as_tensor
 
+_TYPES = (torch.float32, torch.float64)
 _log = logging.getLogger("ostinato.dispatch")
 
 
@@ -35,15 +38,42 @@ def unserved(cell: GatedCell, w: Weights, x: Tensor, stages: Stages) -> str | No
         return reason
     if stages.zoneout is not None:
         return "zoneout: no kernel yet"
-    if x.device.type != "cpu":
-        return f"no kernel for the device {x.device.type}"
-    if x.dtype not in (torch.float32, torch.float64):
-        return f"no kernel for {x.dtype}"
-    if any(v.dtype != x.dtype or v.device != x.device for v in w.values()):
-        return "weights and input differ in type or device"
     if not probes.compiling() and probes.transforming():
         return "a functorch transform or forward-mode AD is running"
+    return unfit(x, w.values())
+
+
+def unfit(x: Tensor, weights: Iterable[Tensor | None]) -> str | None:
+    """Why kernels cannot read these tensors, or None where they can. Asked at each call: written to cost little."""
+    dtype = x.dtype
+    if not x.is_cpu:
+        return f"no kernel for the device {x.device.type}"
+    if dtype not in _TYPES:
+        return f"no kernel for {dtype}"
+    if x.is_neg():  # its memory holds the opposite of its values
+        return "no kernel for a view that negates"
+    for v in weights:
+        if v is not None and (v.dtype is not dtype or not v.is_cpu or v.is_neg()):
+            return "weights and input differ in type or device"
     return None
+
+
+def plan_for(cell: GatedCell, layers: int, directions: int) -> Plan | None:
+    """How kernels run a whole stack of such cells, or None where none does."""
+    return fused.plan_of(cell, False, layers, directions) if cell.unfused() is None else None
+
+
+def run_stack(plan: Plan, x: Tensor, states: Tensors, stages: Stages, rows: Tensors) -> tuple[Tensor, State] | None:
+    """A whole stack of gated cells in one call, or None where it must be run one direction at a time.
+
+    Args:
+        plan: what the cells are.
+        states: h, c and those after a reset, each (rows, batch, size); None where zeros or absent.
+        rows: the weights of all rows, flat, as in `kernel.Inputs`.
+    """
+    if not probes.known() or unfit(x, rows) is not None:
+        return None
+    return fused.stack((x, *states, stages.lengths, stages.resets, *rows), plan)
 
 
 def scan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import run, stages_of
+from ostinato.dispatch import plan_for, run, run_stack, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
+from ostinato.ops.kernel import NAMES, OWN
 from ostinato.sequence import Sequence, as_tensor
 
 
@@ -94,8 +95,13 @@ class Recurrent(nn.Module):
         self._cells = nn.ModuleList([first, *more])  # equations without weights: those are the layer's own, below
         for cell_, suffix in self._each():
             cell_.declare(self, suffix)
+        self._state_names, self._sizes = first.state_names, first.sizes()
+        self._plan = plan_for(first, num_layers, self.num_directions)
+        self._names = [
+            name + suffix if name in first.shapes() else None for _, suffix in self._each() for name in NAMES
+        ]
         if learn_initial_state:
-            for name, size in zip(first.state_names, first.sizes(), strict=True):
+            for name, size in zip(self._state_names, self._sizes, strict=True):
                 self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
         self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
@@ -176,18 +182,58 @@ class Recurrent(nn.Module):
         begin, restart = self._begin(hx, x), None if resets is None else self._learnt()
         stages = stages_of(x, lengths, resets)
         key = random.draw_key() if self.training and self._random() else None
-        ends: list[State] = []
-        for k in range(self.num_layers):
-            y, states = self._layer(k, x, begin, restart, stages, key)
+        dropped = self.dropout if key is not None else 0.0
+        if self.residual or (dropped and self.num_layers > 1):
+            ends = []
+            for k in range(self.num_layers):
+                y, end = self._layers(k, k + 1, x, begin, restart, stages, key)
+                ends.append(end)
+                if k + 1 < self.num_layers and dropped:
+                    y = random.dropout(y, cast(Tensor, key), _stream(k, 0, "layer"), dropped)
+                x = y + x if self.residual and k and y.shape == x.shape else y
+            return x, tuple(torch.cat(each) for each in zip(*ends, strict=True))
+        return self._layers(0, self.num_layers, x, begin, restart, stages, key)
+
+    def _layers(
+        self, first: int, last: int, x: Tensor, begin: State | None, restart: State | None, stages: Stages,
+        key: Tensor | None,
+    ) -> tuple[Tensor, State]:  # fmt: skip
+        """Layers first..last - 1, with nothing between them: in one call of a kernel, or one by one."""
+        if self._plan is not None and not any(self.zoneout) and (key is None or not self._noisy()):
+            found = self._in_one_call(first, last, x, begin, restart, stages)
+            if found is not None:
+                return found
+        begin, ends = self._zeros(x) if begin is None else begin, []
+        for k in range(first, last):
+            x, states = self._layer(k, x, begin, restart, stages, key)
             ends += states
-            if k + 1 < self.num_layers and self.dropout and key is not None:
-                y = random.dropout(y, key, _stream(k, 0, "layer"), self.dropout)
-            x = y + x if self.residual and k and y.shape == x.shape else y
         return x, tuple(torch.stack(each) for each in zip(*ends, strict=True))
+
+    def _in_one_call(
+        self, first: int, last: int, x: Tensor, begin: State | None, restart: State | None, stages: Stages
+    ) -> tuple[Tensor, State] | None:
+        names, plan = self._names, self._plan
+        assert plan is not None
+        if last - first < plan.layers:
+            rows = slice(first * plan.directions, last * plan.directions)
+            names = names[rows.start * OWN : rows.stop * OWN]
+            begin, restart = (s and tuple(v[rows] for v in s) for s in (begin, restart))
+            plan = plan._replace(layers=last - first)
+        states = [*(begin or ()), None, None][:2]
+        states += [*(s[:, None].expand(-1, x.shape[0], -1) for s in restart or ()), None, None][:2]
+        return run_stack(plan, x, states, stages, [self._tensor(name) for name in names])
+
+    def _tensor(self, name: str | None) -> Tensor | None:
+        """The tensor of that name, as nn.Module's own lookup would find it in ten times the time."""
+        if name is None:
+            return None
+        found = self._parameters.get(name)
+        return getattr(self, name) if found is None else found  # one that a parametrization makes
 
     def _layer(
         self, k: int, x: Tensor, begin: State, restart: State | None, stages: Stages, key: Tensor | None
     ) -> tuple[Tensor, list[State]]:
+        """One layer, a direction at a time."""
         outputs, states = [], []
         for d, suffix in enumerate(self._suffixes(k)):
             cell, row = self._cell(k), k * self.num_directions + d
@@ -225,27 +271,29 @@ class Recurrent(nn.Module):
     def _learnt(self) -> State | None:
         if not self.learn_initial_state:
             return None
-        return tuple(getattr(self, f"{name}0") for name in self._cell(0).state_names)
+        return tuple(getattr(self, f"{name}0") for name in self._state_names)
 
-    def _begin(self, hx: Tensor | State | None, x: Tensor) -> State:
-        """The state before the first step, each (layers x directions, batch, size)."""
-        rows, batch, cell = self.num_layers * self.num_directions, x.shape[0], self._cell(0)
+    def _begin(self, hx: Tensor | State | None, x: Tensor) -> State | None:
+        """The state before the first step, each (layers x directions, batch, size); None for zeros."""
+        batch = x.shape[0]
         if hx is not None:
-            return tuple(map(partial(_alike, x), cell.state_names, self._state(hx, (batch,))))
+            return tuple(map(partial(_alike, x), self._state_names, self._state(hx, (batch,))))
         learnt = self._learnt()
-        if learnt is not None:
-            return tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
-        return tuple(x.new_zeros(rows, batch, size) for size in cell.sizes())
+        return None if learnt is None else tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
+
+    def _zeros(self, x: Tensor) -> State:
+        rows = self.num_layers * self.num_directions
+        return tuple(x.new_zeros(rows, x.shape[0], size) for size in self._cell(0).sizes())
 
     def _state(self, hx: Tensor | State, batch: tuple[int, ...]) -> State:
         """A state that was handed in, checked; `batch` is () for unbatched input."""
-        rows, cell = self.num_layers * self.num_directions, self._cell(0)
+        rows, names, sizes = self.num_layers * self.num_directions, self._state_names, self._sizes
         state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        if len(state) != len(cell.sizes()) or not all(isinstance(s, Tensor) for s in state):
+        if len(state) != len(sizes) or not all(isinstance(s, Tensor) for s in state):
             found = [type(s).__name__ for s in state]
-            raise ValueError(f"the state must be {' and '.join(cell.state_names)}, a tensor each; found {found}")
+            raise ValueError(f"the state must be {' and '.join(names)}, a tensor each; found {found}")
         axes = "(layers x directions, batch, size)" if batch else "(layers x directions, size) for unbatched input"
-        for name, s, size in zip(cell.state_names, state, cell.sizes(), strict=True):
+        for name, s, size in zip(names, state, sizes, strict=True):
             wanted = (rows, *batch, size)
             if s.shape != wanted:
                 raise ValueError(f"state {name} must be {axes} = {wanted}; found {tuple(s.shape)}")
@@ -273,7 +321,11 @@ class Recurrent(nn.Module):
                 yield self._cell(k), suffix
 
     def _random(self) -> bool:
-        return bool(self.dropout or self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
+        return bool(self.dropout or self._noisy() or any(self.zoneout))
+
+    def _noisy(self) -> bool:
+        """Whether training changes what a direction reads."""
+        return bool(self.recurrent_dropout or self.weight_dropout)
 
     def arguments(self) -> dict[str, Any]:
         """What makes this layer again: `Recurrent(**layer.arguments())`."""
@@ -381,7 +433,7 @@ def _alike(x: Tensor, name: str, s: Tensor) -> Tensor:
     """A state in the type of x: autocast hands out states of half precision, anything else is a slip."""
     if s.device != x.device or (s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type)):
         raise ValueError(f"state {name} is {s.dtype} on {s.device}, x is {x.dtype} on {x.device}: pass it .to(x)")
-    return s.to(x.dtype)
+    return s.to(x.dtype).resolve_neg()
 
 
 def _probability(word: str, p: float) -> float:

@@ -210,10 +210,11 @@ class Model:
         end = [np.empty_like(s) for s in state]
         h, c = (*state, None)[:2]
         end_h, end_c = (*end, None)[:2]
-        _kernels.forward(
-            self._kind, self._activation, x, w.W, w.R, w.b_ih, w.b_hh, h, c, lengths, None, None, None, None,
-            reverse, self._threads, y, end_h, end_c, None,
+        taken = _kernels.forward(
+            self._kind, self._activation, reverse, 1, 1, self._threads, x, h, c, None, None, lengths, None,
+            (w.W, w.R, w.b_ih, w.b_hh, None), y, end_h, end_c, None,
         )  # fmt: skip
+        assert taken  # every array here is dense
         return y, tuple(end)
 
     def _begin(self, state: Any, batch: int) -> list[Array]:
