@@ -16,6 +16,7 @@ from ostinato.ops import fused, probes
 from ostinato.ops.kernel import Plan, Tensors
 from ostinato.sequence import as_lengths, as_tensor
 
+_PLAIN = Stages()
 _TYPES = (torch.float32, torch.float64)
 _log = logging.getLogger("ostinato.dispatch")
 
@@ -50,10 +51,8 @@ def unfit(x: Tensor, weights: Iterable[Tensor | None]) -> str | None:
         return f"no kernel for the device {x.device.type}"
     if dtype not in _TYPES:
         return f"no kernel for {dtype}"
-    if x.is_neg():  # its memory holds the opposite of its values
-        return "no kernel for a view that negates"
     for v in weights:
-        if v is not None and (v.dtype is not dtype or not v.is_cpu or v.is_neg()):
+        if v is not None and (v.dtype is not dtype or not v.is_cpu):
             return "weights and input differ in type or device"
     return None
 
@@ -117,9 +116,11 @@ def _like(cell: Cell, start: State, state: State) -> State:
 
 def stages_of(x: Tensor, lengths: Any, resets: Any) -> Stages:
     """Lengths and resets as the loop takes them, checked against x (batch, time, ...)."""
-    (batch, time), known = x.shape[:2], probes.known()
+    if lengths is None and resets is None:
+        return _PLAIN
+    batch, time = x.shape[:2]
     return Stages(
-        lengths=None if lengths is None else as_lengths(lengths, batch, time, known=known),
+        lengths=None if lengths is None else as_lengths(lengths, batch, time, known=probes.known()),
         resets=None if resets is None else _as_resets(resets, x),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from inspect import signature
 from typing import Any, cast
@@ -215,20 +215,15 @@ class Recurrent(nn.Module):
         names, plan = self._names, self._plan
         assert plan is not None
         if last - first < plan.layers:
-            rows = slice(first * plan.directions, last * plan.directions)
-            names = names[rows.start * OWN : rows.stop * OWN]
-            begin, restart = (s and tuple(v[rows] for v in s) for s in (begin, restart))
+            part = slice(first * plan.directions, last * plan.directions)
+            names = names[part.start * OWN : part.stop * OWN]
+            begin, restart = (s and tuple(v[part] for v in s) for s in (begin, restart))
             plan = plan._replace(layers=last - first)
-        states = [*(begin or ()), None, None][:2]
-        states += [*(s[:, None].expand(-1, x.shape[0], -1) for s in restart or ()), None, None][:2]
-        return run_stack(plan, x, states, stages, [self._tensor(name) for name in names])
-
-    def _tensor(self, name: str | None) -> Tensor | None:
-        """The tensor of that name, as nn.Module's own lookup would find it in ten times the time."""
-        if name is None:
-            return None
-        found = self._parameters.get(name)
-        return getattr(self, name) if found is None else found  # one that a parametrization makes
+        again = () if restart is None else (s[:, None].expand(-1, x.shape[0], -1) for s in restart)
+        states = (*_pair(begin or ()), *_pair(again))
+        own = self._parameters  # nn.Module's own lookup takes ten times as long
+        rows = [own[n] if n in own else n and getattr(self, n) for n in names]  # the latter: a parametrization's
+        return run_stack(plan, x, states, stages, rows)
 
     def _layer(
         self, k: int, x: Tensor, begin: State, restart: State | None, stages: Stages, key: Tensor | None
@@ -421,6 +416,12 @@ class GRU(Recurrent):
         )
 
 
+def _pair(tensors: Iterable[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """h and c; None where there is none."""
+    h, c, *_ = (*tensors, None, None)
+    return h, c
+
+
 _USES = ("layer", "weight", "state", "h", "c")
 
 
@@ -433,7 +434,7 @@ def _alike(x: Tensor, name: str, s: Tensor) -> Tensor:
     """A state in the type of x: autocast hands out states of half precision, anything else is a slip."""
     if s.device != x.device or (s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type)):
         raise ValueError(f"state {name} is {s.dtype} on {s.device}, x is {x.dtype} on {x.device}: pass it .to(x)")
-    return s.to(x.dtype).resolve_neg()
+    return s.to(x.dtype)
 
 
 def _probability(word: str, p: float) -> float:

@@ -20,16 +20,22 @@ from ostinato.ops.kernel import ACTIVATIONS, KINDS, NAMES, OWN, SHARED, Inputs, 
 
 def eager(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """One direction of one layer, now."""
-    return stack(_inputs(w, x, tuple(s.resolve_neg() for s in state), stages), plan_of(cell, stages.reverse))
+    return stack(_inputs(w, x, state, stages), plan_of(cell, stages.reverse))
 
 
 def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
     """A whole stack of layers, now, by the cheapest way that autograd can follow; see `kernel.Inputs`."""
-    if not torch.is_grad_enabled() or not any(v is not None and v.requires_grad for v in tensors):
-        y, end, _ = kernel.forward(tensors, plan, keep=False)
-        return y, end
-    y, *ends = _Fused.apply(plan, *tensors)
-    return y, tuple(ends)
+    track = negated = False
+    for v in tensors:
+        if v is not None:
+            track, negated = track or v.requires_grad, negated or v.is_neg()
+    if negated:  # the memory of such a view (torch's lazy .conj().imag) holds the opposite of its values
+        tensors = [v if v is None else v.resolve_neg() for v in tensors]
+    if track and torch.is_grad_enabled():
+        y, *ends = _Fused.apply(plan, *tensors)
+        return y, tuple(ends)
+    y, end, _ = kernel.forward(tensors, plan, keep=False)
+    return y, end
 
 
 def opaque(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
