@@ -221,8 +221,8 @@ class Recurrent(nn.Module):
             plan = plan._replace(layers=last - first)
         again = () if restart is None else (s[:, None].expand(-1, x.shape[0], -1) for s in restart)
         states = (*_pair(begin or ()), *_pair(again))
-        own = self._parameters  # nn.Module's own lookup takes ten times as long
-        rows = [own[n] if n in own else n and getattr(self, n) for n in names]  # the latter: a parametrization's
+        own = self._parameters  # nn.Module's own lookup, for what a parametrization makes, takes ten times as long
+        rows = [None if n is None else own[n] if n in own else getattr(self, n) for n in names]
         return run_stack(plan, x, states, stages, rows)
 
     def _layer(
