@@ -1,19 +1,11 @@
 // Zoneout's random numbers: a hash of (key, stream, sequence, step, unit), the same as ops/random.py's.
 #pragma once
 
+#include "hash.h"
 #include "kernels.h"
 #include "simd.h"
 
 namespace {
-
-constexpr uint32_t GOLDEN = 0x9E3779B9;
-
-// A 32-bit hash with low bias (Wellons 2018, "lowbias32"), of a number or of each lane.
-template <class U> inline __attribute__((always_inline)) U mix(U v) {
-  v = (v ^ (v >> 16)) * 0x7FEB352Du;
-  v = (v ^ (v >> 15)) * 0x846CA68Bu;
-  return v ^ (v >> 16);
-}
 
 // How much of its old value each unit of one state keeps, at one place of one sequence.
 template <class T> class Keep {

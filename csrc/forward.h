@@ -371,7 +371,11 @@ template <class T, class Cell> class Forward {
     const auto x = statistics<T, Cell::X_GATES>(z + Cell::X_FIRST * L, Cell::Z, H);
     Stats<T> h{};
     if (apart()) h = statistics<T, Cell::H_GATES>(zh + Cell::H_FIRST * L, Cell::Z, H);
-    if (saved) saved[kept.slots * H] = x.scale, saved[kept.slots * H + 1] = h.scale;
+    if (saved) {
+      T* numbers = saved + kept.slots * H;
+      std::memset(numbers, 0, NUMBERS * sizeof(T));
+      numbers[0] = x.scale, numbers[1] = h.scale;
+    }
     by_vectors<T>(H, [&](long j, auto n) {
       const long i = j * Cell::Z;
 #pragma GCC unroll 4

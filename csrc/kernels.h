@@ -21,7 +21,7 @@ template <class T> struct Norm {
 struct Zoneout {
   double rate;
   bool drawn;
-  uint32_t seed;  // of key and stream
+  uint32_t seed;  // mix(key + GOLDEN (stream + 1))
 };
 
 // What the plain cells have not: cells/*.py has the equations. All off where it is zero.
@@ -29,7 +29,7 @@ template <class T> struct Options {
   const T* peephole;           // LSTM: (3, hidden) for i f o; null: none
   bool coupled;                // LSTM: i = 1 - f
   bool reset_before;           // GRU: n sees R_n (r h)
-  const T* P;                  // LSTM: (output, hidden), there where output < hidden
+  const T* P;                  // LSTM: (output, hidden), there where output is not hidden
   Norm<T> norm_x, norm_h;      // over the gates of W x and of R h; the RNN's only one is norm_x, of their sum
   Norm<T> norm_c;              // LSTM: of c'
   bool zoned;                  // whether there is zoneout
@@ -75,6 +75,12 @@ template <class T> struct Gradient {
   T *dx, *dW, *dR, *db_ih, *db_hh;  // dx dense (batch, time, input); any may be null
   T *dbegin[2], *drestart[2];       // as the states; drestart may be null
   T *dpeephole, *dP, *dgain[3], *dshift[3];  // of norm_x, norm_h, norm_c; any may be null
+
+  bool of_weights() const {  // whether any is asked for
+    bool any = dW || dR || db_ih || db_hh || dpeephole || dP;
+    for (int i = 0; i < 3; ++i) any = any || dgain[i] || dshift[i];
+    return any;
+  }
 };
 
 // The kernels of one instruction set. Called with scratch == nullptr they only return the bytes of scratch that

@@ -1,7 +1,12 @@
 // The extension ostinato._kernels: checks arrays, picks the instruction set, hands pointers to a kernel build.
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+
+#include <array>
 
 #include "arrays.h"
+#include "hash.h"
 #include "stack.h"
 #include "stream.h"
 
@@ -9,17 +14,65 @@ using Array = nb::ndarray<nb::ro, nb::device::cpu>;
 
 namespace {
 
-// A weight of a stream.
-template <class T> const T* weight(nb::handle from, const char* name, std::initializer_list<long> shape) {
-  try {
-    return Lent(from, name).take<const T>(shape);
-  } catch (NotDense) {
-    refuse(name, "is not dense");
-  }
+// Tensors of one row as Python hands them over, in this order (ops/kernel.py has the same); None where absent.
+// A row of a plain cell ends with the mask.
+enum Slot {
+  SLOT_W, SLOT_R, SLOT_B_IH, SLOT_B_HH, SLOT_MASK, PLAIN_SLOTS,
+  SLOT_PEEPHOLE = PLAIN_SLOTS, SLOT_P, SLOT_NORMS, SLOT_KEY = SLOT_NORMS + 6, SLOTS
+};
+
+// What a cell with options is, beside its tensors, as Python hands it over: None, or (coupled_gates, reset before the
+// product, zoneout's rates of h and c, None or the streams of their random numbers).
+template <class T> Options<T> flags_of(nb::handle from) {
+  Options<T> o{};
+  if (from.is_none()) return o;
+  const auto [coupled, before, rates, streams] = nb::cast<std::tuple<bool, bool, std::pair<double, double>, nb::object>>(from);
+  o.coupled = coupled, o.reset_before = before, o.zoned = rates.first > 0 || rates.second > 0;
+  o.zoneout[0] = {rates.first, !streams.is_none(), 0}, o.zoneout[1] = {rates.second, !streams.is_none(), 0};
+  if (streams.is_none()) return o;
+  const auto [h, c] = nb::cast<std::pair<uint32_t, uint32_t>>(streams);
+  o.zoneout[0].seed = GOLDEN * (h + 1), o.zoneout[1].seed = GOLDEN * (c + 1);  // the key comes to it
+  return o;
 }
 
-// Tensors of one row as Python hands them over, in this order (ops/kernel.py has the same); None where absent.
-enum Slot { SLOT_W, SLOT_R, SLOT_B_IH, SLOT_B_HH, SLOT_MASK, SLOTS };
+// One row of tensors, taken one by one.
+template <class T> struct RowOf {
+  nb::tuple all;
+  long first, slots;
+  nb::object operator[](long slot) const { return slot < slots ? nb::object(all[first + slot]) : nb::none(); }
+  const T* read(long slot, const char* name, std::initializer_list<long> shape) const {
+    return Lent((*this)[slot], name).template take<const T>(shape);
+  }
+  T* write(long slot, const char* name, std::initializer_list<long> shape) const {
+    return Lent((*this)[slot], name, true).template take<T>(shape);
+  }
+};
+
+// Widths of norm_x, norm_h, norm_c, by what the cell is.
+inline std::array<long, 3> norm_widths(Kind kind, long hidden) {
+  const long row = gates_of(kind) * hidden;
+  return {row, kind == RNN ? 0 : row, kind == LSTM ? hidden : 0};
+}
+
+template <class T> Options<T> read_options(Options<T> o, Kind kind, long hidden, long output, const RowOf<T>& row) {
+  o.peephole = kind == LSTM ? row.read(SLOT_PEEPHOLE, "peephole", {3, hidden}) : nullptr;
+  o.P = kind == LSTM ? row.read(SLOT_P, "weight_hr", {output, hidden}) : nullptr;
+  if ((output != hidden) != (o.P != nullptr)) refuse("weight_hr", "must be there where R has other columns than c");
+  Norm<T>* norms[] = {&o.norm_x, &o.norm_h, &o.norm_c};
+  const auto widths = norm_widths(kind, hidden);
+  for (int i = 0; i < 3 && !row[SLOT_NORMS].is_none(); ++i) {
+    if (!widths[i]) continue;
+    norms[i]->gain = row.read(SLOT_NORMS + 2 * i, "a norm's weight", {widths[i]});
+    norms[i]->shift = row.read(SLOT_NORMS + 2 * i + 1, "a norm's bias", {widths[i]});
+    if (!norms[i]->gain || !norms[i]->shift) refuse("a norm's weight and bias", "must be there");
+  }
+  if (o.reset_before && (kind != GRU || o.normed())) refuse("a reset before the product", "is the plain GRU's alone");
+  if (!o.zoned || !o.zoneout[0].drawn) return o;
+  const int64_t* key = Lent(row[SLOT_KEY], "key").template take<const int64_t>({});
+  if (!key) refuse("key", "must be there");
+  for (Zoneout& z : o.zoneout) z.seed = mix(z.seed + uint32_t(*key));
+  return o;
+}
 
 struct Call {  // what forward and backward both take
   int kind, activation;
@@ -28,6 +81,8 @@ struct Call {  // what forward and backward both take
   int threads;
   nb::handle x, h, c, restart_h, restart_c, lengths, resets;
   nb::tuple parts;
+  nb::handle options;
+  long slots() const { return options.is_none() ? PLAIN_SLOTS : SLOTS; }
 };
 
 // States (rows, batch, hidden); of one row also (batch, hidden).
@@ -41,31 +96,37 @@ template <class T> Stack<T> read(const Call& call, const Lent& x, std::vector<in
   if (call.layers < 1 || call.directions < 1 || call.directions > 2) refuse("layers and directions", "are out of range");
   Stack<T> stack{{}, call.layers, call.directions, {}, nullptr};
   const long rows = stack.rows();
-  if (long(nb::len(call.parts)) != rows * SLOTS) refuse("parts", "must be " + std::to_string(SLOTS) + " a row");
+  const long slots = call.slots();
+  if (long(nb::len(call.parts)) != rows * slots) refuse("parts", "must be " + std::to_string(slots) + " a row");
   if (x.dims() != 3) refuse("x", "must be (batch, time, input)");
   const Lent first_R(call.parts[size_t(SLOT_R)], "R");
   Scan<T>& s = stack.all;
   s.kind = Kind(call.kind), s.activation = Activation(call.activation), s.reverse = call.reverse, s.threads = call.threads;
   s.batch = x.size(0), s.time = x.size(1), s.input = x.size(2);
-  s.hidden = first_R && first_R.dims() == 2 ? first_R.size(1) : 0;
-  const long B = s.batch, N = s.time, H = s.hidden, G = gates_of(s.kind) * H;
+  s.output = s.hidden = first_R && first_R.dims() == 2 ? first_R.size(1) : 0;
+  const Lent first_P(RowOf<T>{call.parts, 0, slots}[SLOT_P], "weight_hr");
+  if (first_P && first_P.dims() == 2) s.hidden = first_P.size(1);
+  const long B = s.batch, N = s.time, H = s.hidden, O = s.output, G = gates_of(s.kind) * H;
   if (H < 1) refuse("R", "must be (gates x hidden, hidden)");
   s.x = x.take<const T>({B, N, s.input}, 2), s.x_row = x.stride(0), s.x_step = x.stride(1);
-  const auto states = [&](nb::handle from, const char* name) { return take_states<const T>(Lent(from, name), rows, B, H); };
-  s.begin[0] = states(call.h, "h"), s.begin[1] = states(call.c, "c");
-  s.restart[0] = states(call.restart_h, "restart h"), s.restart[1] = states(call.restart_c, "restart c");
+  const auto states = [&](nb::handle from, const char* name, long width) {
+    return take_states<const T>(Lent(from, name), rows, B, width);
+  };
+  s.begin[0] = states(call.h, "h", O), s.begin[1] = states(call.c, "c", H);
+  s.restart[0] = states(call.restart_h, "restart h", O), s.restart[1] = states(call.restart_c, "restart c", H);
   s.lengths = Lent(call.lengths, "lengths").take<const int64_t>({B});
   s.resets = Lent(call.resets, "resets").take<const uint8_t>({B, N});
   for (long r = 0; r < rows; ++r) {
     const long D = r < call.directions ? s.input : stack.width();
-    const auto part = [&](Slot slot, const char* name, std::initializer_list<long> shape) {
-      return Lent(call.parts[r * SLOTS + slot], name).take<const T>(shape);
-    };
-    const T *W = part(SLOT_W, "W", {G, D}), *R = part(SLOT_R, "R", {G, H});
+    const RowOf<T> row{call.parts, r * slots, slots};
+    const T *W = row.read(SLOT_W, "W", {G, D}), *R = row.read(SLOT_R, "R", {G, O});
     if (!W || !R) refuse("W and R", "must be there");
-    stack.parts.push_back({W, R, part(SLOT_B_IH, "b_ih", {G}), part(SLOT_B_HH, "b_hh", {G}),
-                           part(SLOT_MASK, "mask", {B, H}), nullptr, nullptr, nullptr, nullptr});
+    stack.parts.push_back({W, R, row.read(SLOT_B_IH, "b_ih", {G}), row.read(SLOT_B_HH, "b_hh", {G}),
+                           row.read(SLOT_MASK, "mask", {B, O}), flags_of<T>(call.options), {}});
+    if (slots == SLOTS) stack.parts[r].options = read_options(stack.parts[r].options, s.kind, H, O, row);
+    if (stack.parts[r].options.normed() != stack.parts[0].options.normed()) refuse("rows", "must have the same norms");
   }
+  s.options = stack.parts[0].options;
   if (s.lengths) {
     order.resize(B);
     std::iota(order.begin(), order.end(), 0);
@@ -92,7 +153,7 @@ void forward(const Call& call, const Lent& x, nb::handle y, nb::handle end_h, nb
   Scan<T>& s = stack.all;
   if (y.is_none()) refuse("y", "must be there");
   take_output(stack, y, kept, true);
-  s.end[0] = take_states<T>(Lent(end_h, "end h", true), stack.rows(), s.batch, s.hidden);
+  s.end[0] = take_states<T>(Lent(end_h, "end h", true), stack.rows(), s.batch, s.output);
   s.end[1] = take_states<T>(Lent(end_c, "end c", true), stack.rows(), s.batch, s.hidden);
   if (!s.batch) return;
   nb::gil_scoped_release others_may_run;
@@ -108,7 +169,7 @@ template <class T> void backward(const Call& call, const Lent& x, const Out& out
   std::vector<int64_t> order;
   Stack<T> stack = read<T>(call, x, order);
   Scan<T>& s = stack.all;
-  const long B = s.batch, N = s.time, H = s.hidden, G = gates_of(s.kind) * H, rows = stack.rows();
+  const long B = s.batch, N = s.time, H = s.hidden, O = s.output, G = gates_of(s.kind) * H, rows = stack.rows();
   if (out.y.is_none()) refuse("y", "must be there");
   take_output(stack, out.y, out.kept, false);
   if (B && N && !stack.kept && stack.plan().numbers()) refuse("kept", "must be there: the forward kept nothing");
@@ -116,21 +177,27 @@ template <class T> void backward(const Call& call, const Lent& x, const Out& out
   const Lent dy(out.dy, "dy");
   g.dy = dy.take<const T>({B, N, stack.width()}, 2);
   if (dy) g.dy_row = dy.stride(0), g.dy_step = dy.stride(1);
-  g.dend[0] = take_states<const T>(Lent(out.dend_h, "dh"), rows, B, H);
+  g.dend[0] = take_states<const T>(Lent(out.dend_h, "dh"), rows, B, O);
   g.dend[1] = take_states<const T>(Lent(out.dend_c, "dc"), rows, B, H);
   g.dx = Lent(out.dx, "dx", true).take<T>({B, N, s.input});
-  const auto states = [&](nb::handle to, const char* name) { return take_states<T>(Lent(to, name, true), rows, B, H); };
-  g.dbegin[0] = states(out.dbegin_h, "dbegin h"), g.dbegin[1] = states(out.dbegin_c, "dbegin c");
-  g.drestart[0] = states(out.drestart_h, "drestart h"), g.drestart[1] = states(out.drestart_c, "drestart c");
-  if (long(nb::len(out.dparts)) != rows * SLOTS) refuse("dparts", "must be as many as parts");
+  const auto states = [&](nb::handle to, const char* name, long width) {
+    return take_states<T>(Lent(to, name, true), rows, B, width);
+  };
+  g.dbegin[0] = states(out.dbegin_h, "dbegin h", O), g.dbegin[1] = states(out.dbegin_c, "dbegin c", H);
+  g.drestart[0] = states(out.drestart_h, "drestart h", O), g.drestart[1] = states(out.drestart_c, "drestart c", H);
+  if (nb::len(out.dparts) != nb::len(call.parts)) refuse("dparts", "must be as many as parts");
+  const auto widths = norm_widths(s.kind, H);
   for (long r = 0; r < rows; ++r) {
-    Part<T>& part = stack.parts[r];
-    const auto room = [&](Slot slot, const char* name, std::initializer_list<long> shape) {
-      return Lent(out.dparts[r * SLOTS + slot], name, true).take<T>(shape);
-    };
-    part.dW = room(SLOT_W, "dW", {G, r < call.directions ? s.input : stack.width()});
-    part.dR = room(SLOT_R, "dR", {G, H});
-    part.db_ih = room(SLOT_B_IH, "db_ih", {G}), part.db_hh = room(SLOT_B_HH, "db_hh", {G});
+    Gradient<T>& to = stack.parts[r].to;
+    const RowOf<T> row{out.dparts, r * call.slots(), call.slots()};
+    to.dW = row.write(SLOT_W, "dW", {G, r < call.directions ? s.input : stack.width()});
+    to.dR = row.write(SLOT_R, "dR", {G, O});
+    to.db_ih = row.write(SLOT_B_IH, "db_ih", {G}), to.db_hh = row.write(SLOT_B_HH, "db_hh", {G});
+    to.dpeephole = row.write(SLOT_PEEPHOLE, "dpeephole", {3, H}), to.dP = row.write(SLOT_P, "dweight_hr", {O, H});
+    for (int i = 0; i < 3; ++i) {
+      to.dgain[i] = row.write(SLOT_NORMS + 2 * i, "the gradient of a norm's weight", {widths[i]});
+      to.dshift[i] = row.write(SLOT_NORMS + 2 * i + 1, "the gradient of a norm's bias", {widths[i]});
+    }
   }
   nb::gil_scoped_release others_may_run;
   stack.backward(g);
@@ -164,17 +231,31 @@ template <class T> class PyStream {
     x_.resize(batch * input);
   }
 
-  void add(int kind, int activation, nb::handle W, nb::handle R, nb::handle b_ih, nb::handle b_hh, nb::handle start) {
-    const Lent recurrent(R, "R");
-    if (!recurrent || recurrent.dims() != 2) refuse("R", "must be (gates x hidden, hidden)");
-    const long H = recurrent.size(1), G = gates_of(Kind(kind)) * H;
-    stream_.add(Kind(kind), Activation(activation), H, weight<T>(W, "W", {G, stream_.width()}),
-                weight<T>(R, "R", {G, H}), weight<T>(b_ih, "b_ih", {G}), weight<T>(b_hh, "b_hh", {G}),
-                weight<T>(start, "start", {kind == LSTM ? 2 : 1, H}));
-    auto* y = new std::vector<T>(stream_.batch() * H);
+  // One more layer: `part` as one row of a call's parts, `start` h or (h, c) to begin from.
+  void add(int kind, int activation, nb::tuple part, nb::handle options, nb::tuple start) try {
+    if (kind < RNN || kind > GRU || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
+    if (long(nb::len(part)) != SLOTS) refuse("part", "must be " + std::to_string(SLOTS) + " tensors");
+    if (long(nb::len(start)) != (kind == LSTM ? 2 : 1)) refuse("start", "must be h, or h and c");
+    const RowOf<T> row{part, 0, SLOTS};
+    const Lent recurrent(row[SLOT_R], "R"), projection(row[SLOT_P], "weight_hr");
+    if (!recurrent || recurrent.dims() != 2) refuse("R", "must be (gates x hidden, output)");
+    Scan<T> s{};
+    s.kind = Kind(kind), s.activation = Activation(activation), s.output = s.hidden = recurrent.size(1);
+    if (projection && projection.dims() == 2) s.hidden = projection.size(1);
+    const long H = s.hidden, O = s.output, G = gates_of(s.kind) * H;
+    s.W = row.read(SLOT_W, "W", {G, stream_.width()}), s.R = row.read(SLOT_R, "R", {G, O});
+    s.b_ih = row.read(SLOT_B_IH, "b_ih", {G}), s.b_hh = row.read(SLOT_B_HH, "b_hh", {G});
+    s.options = read_options(flags_of<T>(options), s.kind, H, O, row);
+    s.begin[0] = Lent(start[0], "start h").template take<const T>({O});
+    if (kind == LSTM) s.begin[1] = Lent(start[1], "start c").template take<const T>({H});
+    if (!s.W || !s.R || !s.begin[0] || (kind == LSTM && !s.begin[1])) refuse("W, R and start", "must be there");
+    stream_.add(s);
+    auto* y = new std::vector<T>(stream_.batch() * O);
     nb::capsule owner(y, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    answer_ = nb::cast(nb::ndarray<nb::numpy, T>(y->data(), {size_t(stream_.batch()), size_t(H)}, owner));
+    answer_ = nb::cast(nb::ndarray<nb::numpy, T>(y->data(), {size_t(stream_.batch()), size_t(O)}, owner));
     y_ = y->data();
+  } catch (NotDense) {
+    refuse("a weight", "is not dense");
   }
 
   nb::object step(const Array& x) {
@@ -195,7 +276,7 @@ template <class T> class PyStream {
   // A view of h (which = 0) or c of one layer; it lives as long as the stream.
   nb::ndarray<nb::numpy, T> state(nb::handle self, size_t layer, int which) {
     if (layer >= stream_.layers() || which < 0 || which >= stream_.states(layer)) refuse("state", "is not there");
-    return {stream_.state(layer, which), {size_t(stream_.batch()), size_t(stream_.hidden(layer))}, self};
+    return {stream_.state(layer, which), {size_t(stream_.batch()), size_t(stream_.size(layer, which))}, self};
   }
 
  private:
@@ -214,8 +295,8 @@ template <class T> class PyStream {
 template <class T> void bind_stream(nb::module_& m, const char* name) {
   nb::class_<PyStream<T>>(m, name, "A stack of layers that takes one step at a time.")
       .def(nb::init<long, long, bool>(), nb::arg("batch"), nb::arg("input"), nb::arg("residual"))
-      .def("add", &PyStream<T>::add, nb::arg("kind"), nb::arg("activation"), nb::arg("W"),
-           nb::arg("R"), nb::arg("b_ih").none(), nb::arg("b_hh").none(), nb::arg("start"))
+      .def("add", &PyStream<T>::add, nb::arg("kind"), nb::arg("activation"), nb::arg("part"),
+           nb::arg("options").none(), nb::arg("start"))
       .def("step", &PyStream<T>::step, nb::arg("x").noconvert())
       .def("reset", &PyStream<T>::reset, nb::arg("row"))
       .def("state", [](nb::handle self, size_t layer, int which) {
@@ -227,23 +308,29 @@ template <class T> void bind_stream(nb::module_& m, const char* name) {
 
 #define OST_CALL                                                                                                    \
   int kind, int activation, bool reverse, long layers, long directions, int threads, nb::handle x, nb::handle h,     \
-      nb::handle c, nb::handle restart_h, nb::handle restart_c, nb::handle lengths, nb::handle resets, nb::tuple parts
+      nb::handle c, nb::handle restart_h, nb::handle restart_c, nb::handle lengths, nb::handle resets, nb::tuple parts, \
+      nb::handle options
 #define OST_PACK                                                                                                   \
-  Call { kind, activation, reverse, layers, directions, threads, x, h, c, restart_h, restart_c, lengths, resets, parts }
+  Call { kind, activation, reverse, layers, directions, threads, x, h, c, restart_h, restart_c, lengths, resets, parts, options }
 #define OST_ARGS                                                                                                    \
   nb::arg("kind"), nb::arg("activation"), nb::arg("reverse"), nb::arg("layers"), nb::arg("directions"),             \
       nb::arg("threads"), nb::arg("x"), OST_OPTIONAL("h"), OST_OPTIONAL("c"), OST_OPTIONAL("restart_h"),             \
-      OST_OPTIONAL("restart_c"), OST_OPTIONAL("lengths"), OST_OPTIONAL("resets"), nb::arg("parts")
+      OST_OPTIONAL("restart_c"), OST_OPTIONAL("lengths"), OST_OPTIONAL("resets"), nb::arg("parts"),         \
+      OST_OPTIONAL("options")
 #define OST_OPTIONAL(name) nb::arg(name).none()
 
 NB_MODULE(_kernels, m) {
   m.doc() = "The fused kernels: plain pointers and sizes, no torch.";
   m.def("instruction_set", [] { return std::string(chosen().name); }, "The instruction set that was chosen.");
-  m.def("saved_slots", [](int kind) { return saved_slots(Kind(kind)); }, nb::arg("kind"), "Times hidden: what is kept of a step.");
-  m.def("kept_numbers", [](int kind, long layers, long directions, long batch, long time, long hidden) {
-    return Kept(Kind(kind), layers, directions, batch, time, hidden).numbers();
-  }, nb::arg("kind"), nb::arg("layers"), nb::arg("directions"), nb::arg("batch"), nb::arg("time"), nb::arg("hidden"),
-     "How many numbers a forward keeps for its backward.");
+  m.def("saved", [](int kind, bool reset_before, bool projected, bool normed, bool zoned) {
+    const Saved saved(Kind(kind), reset_before, projected, normed, zoned);
+    return std::pair(saved.slots, saved.numbers);
+  }, nb::arg("kind"), nb::arg("reset_before"), nb::arg("projected"), nb::arg("normed"), nb::arg("zoned"),
+     "What is kept of a step: (times hidden, numbers beside).");
+  m.def("kept_numbers", [](long steps, long width, long layers, long directions, long above) {
+    return Kept(steps, width, layers, directions, above).numbers();
+  }, nb::arg("steps"), nb::arg("width"), nb::arg("layers"), nb::arg("directions"), nb::arg("above"),
+     "How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.");
   m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");
   m.def("pooled_f64", &pooled<double>, nb::arg("size"), "So many float64 in memory that is used again.");
   bind_stream<float>(m, "StreamF32");
