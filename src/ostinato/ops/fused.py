@@ -203,24 +203,27 @@ _READS = (
     "Tensor W, Tensor R, Tensor? b_ih, Tensor? b_hh, Tensor? mask, Tensor? peephole, Tensor? P, Tensor? gain_0, "
     "Tensor? shift_0, Tensor? gain_1, Tensor? shift_1, Tensor? gain_2, Tensor? shift_2, Tensor? key"
 )
-_FLAT = "int kind, int activation, bool reverse, bool coupled, bool reset_before, float[] zoneout, int[] streams"
+_FLAT = (
+    "int kind, int activation, bool reverse, bool coupled, bool reset_before, float zoneout_h, float zoneout_c, "
+    "int stream_h, int stream_c"  # -1: the expectation
+)
 _SCAN = f"({_READS}, {_FLAT}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)"
 _BACK = f"({_READS}, {_FLAT}, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, bool[] wanted) -> Tensor[]"
 
 _ALL = len(Inputs._fields)  # arguments that are tensors
-_PLAN = _ALL + 7  # and, after them, those that make a plan
+_PLAN = _ALL + 9  # and, after them, those that make a plan
 
 
 def _flat(plan: Plan) -> tuple[Any, ...]:
     """A plan of one row, in the types that an operation of torch takes."""
     options = plan.options or Options()
-    return (*plan[:3], options.coupled, options.reset_before, list(options.zoneout), list(options.streams or ()))
+    return (*plan[:3], options.coupled, options.reset_before, *options.zoneout, *(options.streams or (-1, -1)))
 
 
 def _planned(args: tuple[Any, ...]) -> tuple[Inputs, Plan]:
     """The arguments of an operation; every row has the tensors of options here."""
-    coupled, before, zoneout, streams = args[_ALL + 3 : _PLAN]
-    options = Options(coupled, before, _two(zoneout, 0.0), _two(streams, 0) if streams else None)
+    coupled, before, rate_h, rate_c, stream_h, stream_c = args[_ALL + 3 : _PLAN]
+    options = Options(coupled, before, (rate_h, rate_c), None if stream_h < 0 else (stream_h, stream_c))
     return Inputs(*args[:_ALL]), Plan(args[_ALL], args[_ALL + 1], args[_ALL + 2], options=options)
 
 
