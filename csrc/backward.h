@@ -3,9 +3,16 @@
 // Round one, each thread on its own rows, from the last step to the first: pointwise gives dz, one product gives
 // dh = dz R of the step before. Round two, over all steps at once: dW and dR are one product dz^T [x h],
 // the biases' gradients its plain sums, dx = dz W. Its sums run over the steps in an order that does not depend on the threads.
+//
+// Options undo the forward's stages from the last: zoneout of h, projection, norm of c', pointwise, the reset's own
+// product, the norms. Gradients of what works on single units (peephole, gains, shifts) are gathered for each row of
+// the batch by the thread that owns it, and added up over the rows at the end.
 #pragma once
 
+#include "chance.h"
 #include "gemm.h"
+#include "norm.h"
+#include "spot.h"
 #include "threads.h"
 #include "walk.h"
 
@@ -23,50 +30,83 @@ template <class T, class Cell> class Backward {
   static constexpr int L = LANES<T>;
   const Scan<T>& s;
   const Gradient<T>& g;
-  const long stride, H, D;
-  const Panels<T> h_panels, x_panels;
-  T *R, *W, *zero;
+  const long H, O, D;              // hidden, output, input
+  const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
+  const Panels<T> h_panels, x_panels, m_panels;
+  const Saved kept;
+  const Slots slots;
+  T *R, *W, *P, *zero, *sums_of_rows;
 
   struct Own {
     long* rows;
     T *dh, *dc, *direct, *dz;      // round one
+    T *dm, *row, *hat;             // with options: the gradient of m, two rows beside
     T *columns, *line, *operand, *sums, *out;  // round two
   };
 
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
-      : s(s), g(g), stride(padded<T>(s.hidden)), H(s.hidden), D(s.input), h_panels{s.hidden}, x_panels{s.input} {}
+      : s(s), g(g), H(s.hidden), O(Cell::OPTIONS ? s.output : s.hidden), D(s.input), hidden_stride(padded<T>(H)),
+        stride(padded<T>(O)), h_panels{O}, x_panels{s.input}, m_panels{H}, kept(Saved::of(s)), slots(Slots::of(s)) {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
     R = arena.take<T>(h_panels.size(Cell::H_GATES * H));
     W = arena.take<T>(g.dx ? x_panels.size(Cell::X_GATES * H) : 0);
-    zero = arena.take<T>(stride + WIDEST * L);
+    P = arena.take<T>(projected() ? m_panels.size(O) : 0);
+    zero = arena.take<T>(hidden_stride + WIDEST * L);
+    sums_of_rows = arena.take<T>(s.batch * Sums(s).width);
     Own own[MOST_THREADS];
     for (int i = 0; i < s.threads; ++i) own[i] = carve(arena);
     if (!scratch) return arena.used;
-    std::memset(zero, 0, (stride + WIDEST * L) * sizeof(T));
-    for (long k = 0; k < Cell::H_GATES * H; ++k) pack_row(h_panels, Cell::H_GATES * H, k, s.R + k * H, R);
+    std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
+    for (long k = 0; k < Cell::H_GATES * H; ++k) pack_row(h_panels, Cell::H_GATES * H, k, s.R + k * O, R);
     for (long k = 0; g.dx && k < Cell::X_GATES * H; ++k) pack_row(x_panels, Cell::X_GATES * H, k, s.W + k * D, W);
+    for (long k = 0; projected() && k < O; ++k) pack_row(m_panels, O, k, s.options.P + k * H, P);
     parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
     parallel_for(s.threads, [&](int i) { over_all_steps(i, own[i]); });
     return arena.used;
   }
 
  private:
+  bool projected() const { return Cell::OPTIONS && s.projected(); }
+  bool normed() const { return Cell::OPTIONS && s.options.normed(); }
+  bool apart() const { return normed() && s.kind != RNN; }
+  bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
+  long across() const { return Cell::OPTIONS ? slots.width : Cell::DZ * H; }  // numbers of dz in a step
+  long saved_width() const { return Cell::OPTIONS ? kept.width(H) : Cell::SAVED * H; }
+
+  // Where a row of the batch gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
+  // norms, both for the norm of c', and p.
+  struct Sums {
+    long gain_x, gain_h, gain_c, shift_c, peephole, width;
+    explicit Sums(const Scan<T>& s) : width(0) {
+      const long H = s.hidden, normed = Cell::OPTIONS && s.options.normed(), row = gates_of(s.kind) * H;
+      width += normed * Cell::DZ * H;
+      gain_x = width, width += normed * row;
+      gain_h = width, width += normed * (s.kind == RNN ? 0 : row);
+      gain_c = width, width += normed * (s.kind == LSTM ? H : 0);
+      shift_c = width, width += normed * (s.kind == LSTM ? H : 0);
+      peephole = width, width += Cell::OPTIONS && s.options.peephole ? 3 * H : 0;
+    }
+  };
+
   long most_rows() const { return ceil_div(s.batch, s.threads); }
 
   Own carve(Arena& arena) const {
-    const long all = most_rows() * stride;
+    const long all = most_rows() * stride, units = most_rows() * hidden_stride;
     Own o;
     o.rows = arena.take<long>(most_rows());
-    o.dh = arena.take<T>(all), o.dc = arena.take<T>(Cell::STATES > 1 ? all : 0);
-    o.direct = arena.take<T>(s.mask ? all : 0);
+    o.dh = arena.take<T>(all), o.dc = arena.take<T>(Cell::STATES > 1 ? units : 0);
+    o.direct = arena.take<T>(s.mask || Cell::OPTIONS ? all : 0);
+    o.dm = arena.take<T>(Cell::OPTIONS ? units : 0);
+    o.row = arena.take<T>(normed() ? hidden_stride : 0);
+    o.hat = arena.take<T>(normed() ? hidden_stride : 0);
     o.dz = arena.take<T>(most_rows() * Cell::H_GATES * H + L);
     o.columns = arena.take<T>(CHUNK * TALL + L);
     o.line = arena.take<T>(padded<T>(D + H));
     o.operand = arena.take<T>(CHUNK * padded<T>(D + H));
-    o.sums = arena.take<T>(share() * padded<T>(D + H));
+    o.sums = arena.take<T>(share(gates() * H) * padded<T>(D + H));
     o.out = arena.take<T>(CHUNK * WIDEST * L);
     return o;
   }
@@ -74,32 +114,38 @@ template <class T, class Cell> class Backward {
   // Round one ---------------------------------------------------------------------------------------
 
   void through_time(Walk<T> rows, const Own& o) const {
+    const long states[] = {O, H};
     for (long r = 0; r < rows.count; ++r) {
-      const long b = rows.rows[r];
-      copy_padded(o.dh + r * stride, g.dend[0] ? g.dend[0] + b * H : nullptr, H, stride);
-      if (Cell::STATES > 1) copy_padded(o.dc + r * stride, g.dend[1] ? g.dend[1] + b * H : nullptr, H, stride);
+      const long b = rows.rows[r], width = Sums(s).width;
+      copy_padded(o.dh + r * stride, g.dend[0] ? g.dend[0] + b * O : nullptr, O, stride);
+      if (Cell::STATES > 1) copy_padded(o.dc + r * hidden_stride, g.dend[1] ? g.dend[1] + b * H : nullptr, H, hidden_stride);
       for (int k = 0; k < Cell::STATES; ++k)
-        if (g.drestart[k]) std::memset(g.drestart[k] + b * H, 0, H * sizeof(T));
+        if (g.drestart[k]) std::memset(g.drestart[k] + b * states[k], 0, states[k] * sizeof(T));
+      if (Cell::OPTIONS) std::memset(sums_of_rows + b * width, 0, width * sizeof(T));
     }
     long live = 0;
     for (long t = rows.longest() - 1; t >= 0; --t) {
       live = rows.live(t, live);
-      for (long r = 0; r < live; ++r) pointwise(rows, o, t, r);
+      if constexpr (Cell::OPTIONS) {
+        with_options(rows, o, t, live);
+      } else {
+        for (long r = 0; r < live; ++r) pointwise(rows, o, t, r);
+      }
       to_step_before(rows, o, t, live);
     }
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r];
-      if (g.dbegin[0]) std::memcpy(g.dbegin[0] + b * H, o.dh + r * stride, H * sizeof(T));
-      if (Cell::STATES > 1 && g.dbegin[1]) std::memcpy(g.dbegin[1] + b * H, o.dc + r * stride, H * sizeof(T));
+      if (g.dbegin[0]) std::memcpy(g.dbegin[0] + b * O, o.dh + r * stride, O * sizeof(T));
+      if (Cell::STATES > 1 && g.dbegin[1]) std::memcpy(g.dbegin[1] + b * H, o.dc + r * hidden_stride, H * sizeof(T));
     }
   }
 
   // h or c that row b's step at `place` began from: another step's, the first state's, or a restart's.
   const T* before(int state, long b, long t, long place, bool restarted) const {
     const T* from = restarted ? s.restart[state] : s.begin[state];
-    if (restarted || t == 0) return from ? from + b * H : zero;
+    if (restarted || t == 0) return from ? from + b * (state == 0 ? O : H) : zero;
     const long p = s.reverse ? place + 1 : place - 1;
-    return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + ((b * s.time + p) * Cell::SAVED + 4) * H;
+    return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + (b * s.time + p) * saved_width() + 4 * H;
   }
 
   void pointwise(const Walk<T>& rows, const Own& o, long t, long r) const {
@@ -113,7 +159,7 @@ template <class T, class Cell> class Backward {
     T* passed = s.mask ? o.direct + r * stride : dh;
     by_vectors<T>(H, [&](long j, auto n) {
       const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j);
-      const auto back = Cell::backward(s, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
+      const auto back = Cell::backward(s, Spot<T>{}, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
                                        dc ? load(dc + j) : Vec<T>{});
       for (int k = 0; k < Cell::DZ; ++k) store(dz + k * H + j, back.dz[k], n);
       for (int k = 0; k < Cell::H_GATES; ++k) store(near + k * H + j, back.dz[k], n);
@@ -124,27 +170,144 @@ template <class T, class Cell> class Backward {
 
   // dh of the step before: what passed by the product, and dz R. With a mask the product saw mask * h.
   void to_step_before(const Walk<T>& rows, const Own& o, long t, long live) const {
-    const long K = Cell::H_GATES * H;
-    if (s.mask) std::memset(o.dh, 0, live * stride * sizeof(T));
+    const long all = Cell::H_GATES * H, K = reset_before() ? 2 * H : all;
+    if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
     for (long p = 0; p < h_panels.count(); ++p) {
       T* dh = o.dh + h_panels.start(p);
-      product(live, K, o.dz, K, 1L, R + h_panels.offset(p, K), h_panels.vectors(p), dh, stride, dh, stride);
+      const T* init = Cell::OPTIONS && !s.mask ? o.direct + h_panels.start(p) : dh;
+      product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), h_panels.vectors(p), init, stride, dh, stride);
     }
     for (long r = 0; r < live; ++r) {
       T* dh = o.dh + r * stride;
       const long b = rows.rows[r];
-      for (long j = 0; s.mask && j < H; ++j) dh[j] = o.direct[r * stride + j] + s.mask[b * H + j] * dh[j];
+      for (long j = 0; s.mask && j < O; ++j) dh[j] = o.direct[r * stride + j] + s.mask[b * O + j] * dh[j];
       if (!rows.restarts(r, t)) continue;
-      give(g.drestart[0], b, dh);
-      if (Cell::STATES > 1) give(g.drestart[1], b, o.dc + r * stride);
+      give(g.drestart[0], b, dh, O);
+      if (Cell::STATES > 1) give(g.drestart[1], b, o.dc + r * hidden_stride, H);
     }
   }
 
   // The step began anew: its gradient belongs to the state it began from.
-  void give(T* restart, long b, T* gradient) const {
-    for (long j = 0; j < H; ++j) {
-      if (restart) restart[b * H + j] += gradient[j];
+  static void give(T* restart, long b, T* gradient, long width) {
+    for (long j = 0; j < width; ++j) {
+      if (restart) restart[b * width + j] += gradient[j];
       gradient[j] = T(0);
+    }
+  }
+
+  // Round one with options --------------------------------------------------------------------------
+
+  void with_options(const Walk<T>& rows, const Own& o, long t, long live) const {
+    for (long r = 0; r < live; ++r) arrive(rows, o, t, r);
+    for (long p = 0; projected() && p < m_panels.count(); ++p)
+      product(live, O, o.dh, stride, 1L, P + m_panels.offset(p, O), m_panels.vectors(p), zero, 0L,
+              o.dm + m_panels.start(p), hidden_stride);
+    for (long r = 0; r < live; ++r) step_of(rows, o, t, r);
+    if (reset_before()) reset(rows, o, t, live);
+  }
+
+  // dh of a step: what zoneout lets pass goes on, the rest is for h~; that of a projection is kept for dP.
+  void arrive(const Walk<T>& rows, const Own& o, long t, long r) const {
+    const long b = rows.rows[r], p = rows.place(r, t);
+    const T* dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
+    T *dh = o.dh + r * stride, *passed = o.direct + r * stride, *made = projected() ? dh : o.dm + r * hidden_stride;
+    T* out = projected() ? g.dz + (b * s.time + p) * slots.width + slots.out : nullptr;
+    const Keep<T> keep(s.options.zoneout[0], b, p);
+    const bool zoned = s.options.zoned;
+    by_vectors<T>(O, [&](long j, auto n) {
+      Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j), by{};
+      if (zoned) by = keep(j) * sum, sum -= by;
+      store(passed + j, by);
+      store(made + j, sum);
+      if (out) store(out + j, sum, n);
+    });
+  }
+
+  // From the gradient of m to that of z, of row r.
+  void step_of(const Walk<T>& rows, const Own& o, long t, long r) const {
+    const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
+    const bool again = rows.restarts(r, t), zoned = s.options.zoned;
+    const T *y = Cell::STATES > 1 ? zero : s.y + b * s.y_row + p * s.y_step;  // h and y may be narrower than c
+    const T* h0 = Cell::STATES > 1 ? zero : before(0, b, t, p, again);
+    const T* c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
+    const T* saved = s.saved + at * saved_width();
+    T *dz = g.dz + at * slots.width, *near = o.dz + r * Cell::H_GATES * H, *dm = o.dm + r * hidden_stride;
+    T *passed = o.direct + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
+    const Sums sums(s);
+    T* gathered = sums_of_rows + b * sums.width;
+    if (normed() && Cell::STATES > 1) norm_of_c(o, saved, dm, gathered);
+    const Keep<T> keep(s.options.zoneout[1], b, p);
+    Spot<T> spot{0, {}, kept.raw, o.row, nullptr};
+    by_vectors<T>(H, [&](long j, auto n) {
+      spot.j = j, spot.peephole = gathered + sums.peephole + j;
+      if (Cell::STATES > 1 && zoned) spot.kept = keep(j);
+      const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
+                                       load(dm + j), dc ? load(dc + j) : Vec<T>{});
+      if (apart() || reset_before()) {
+        for (int k = 0; k < Cell::X_GATES; ++k) store(dz + k * H + j, back.dz[Cell::dz_of_x(k)], n);
+      } else {
+        for (int k = 0; k < Cell::DZ; ++k) store(dz + k * H + j, back.dz[k], n);
+      }
+      for (int k = 0; k < Cell::H_GATES; ++k)
+        store(near + k * H + j, back.dz[reset_before() ? Cell::dz_of_x(k) : Cell::dz_of_h(k)], n);
+      for (int k = 0; normed() && k < Cell::DZ; ++k) Spot<T>::add(gathered + k * H + j, back.dz[k], n);
+      if (Cell::STATES > 1) store(dc + j, back.dc);
+      else store(passed + j, load(passed + j) + back.dh);
+    });
+    if (normed()) norms(saved, gathered, dz, near);
+  }
+
+  // LN of c': dm becomes dm * m, the row beside it the gradient that c' has by way of its norm.
+  void norm_of_c(const Own& o, const T* saved, T* dm, T* gathered) const {
+    const auto& norm = s.options.norm_c;
+    const T *c = saved + (s.options.zoned ? kept.raw : 4) * H, *gate = saved + 3 * H, *numbers = saved + kept.slots * H;
+    const T mean = numbers[2], scale = numbers[3];
+    T* shift = gathered + Sums(s).shift_c;
+    by_vectors<T>(H, [&](long j, auto n) {
+      const Vec<T> hat = (load(c + j, n) - mean) * scale, og = load(gate + j, n), d = load(dm + j);
+      const Vec<T> out = tanh_of<T>(hat * load(norm.gain + j, n) + load(norm.shift + j, n));
+      const Vec<T> inner = d * og * (T(1) - out * out);
+      store(o.hat + j, hat), store(o.row + j, inner), store(dm + j, d * og * out);
+      Spot<T>::add(shift + j, inner, n);
+    });
+    norm_backward(H, o.hat, norm.gain, scale, o.row, gathered + Sums(s).gain_c);
+  }
+
+  // Through LN(W x) and LN(R h): dz of x lies in its place, that of h in `near`. The RNN has one norm for both.
+  void norms(const T* saved, T* gathered, T* dz, T* near) const {
+    const Sums sums(s);
+    const T* numbers = saved + kept.slots * H;
+    norm_backward(Cell::X_GATES * H, saved + kept.hat_x * H, s.options.norm_x.gain, numbers[0], dz, gathered + sums.gain_x);
+    if (apart()) {
+      norm_backward(Cell::H_GATES * H, saved + kept.hat_h * H, s.options.norm_h.gain, numbers[1], near, gathered + sums.gain_h);
+      std::memcpy(dz + slots.h, near, Cell::H_GATES * H * sizeof(T));
+    } else {
+      std::memcpy(near, dz, Cell::H_GATES * H * sizeof(T));
+    }
+  }
+
+  // The reset before the product: from dz of n come that of r, and r's share of what the product saw.
+  void reset(const Walk<T>& rows, const Own& o, long t, long live) const {
+    const long K = 3 * H;
+    for (long p = 0; p < h_panels.count(); ++p) {
+      const int Q = h_panels.vectors(p);
+      product(live, H, o.dz + 2 * H, K, 1L, R + h_panels.offset(p, K) + 2 * H * Q * L, Q, zero, 0L,
+              o.dm + h_panels.start(p), stride);
+    }
+    for (long r = 0; r < live; ++r) {
+      const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
+      const T *h0 = before(0, b, t, p, rows.restarts(r, t)), *mask = s.mask ? s.mask + b * H : nullptr;
+      const T *gate = s.saved + at * saved_width(), *d = o.dm + r * stride;
+      T *dz = g.dz + at * slots.width, *near = o.dz + r * K;
+      T *direct = o.direct + r * stride, *dh = o.dh + r * stride;
+      by_vectors<T>(H, [&](long j, auto n) {
+        const Vec<T> own = load(gate + j, n), part = load(d + j, n);
+        const Vec<T> seen = mask ? load(mask + j, n) * load(h0 + j, n) : load(h0 + j, n);
+        const Vec<T> dr = part * seen * own * (T(1) - own);
+        store(dz + j, dr, n), store(near + j, dr, n);
+        if (mask) store(dh + j, part * own);
+        else store(direct + j, load(direct + j) + part * own);
+      });
     }
   }
 
@@ -152,25 +315,40 @@ template <class T, class Cell> class Backward {
 
   static constexpr long TALL = MOST_ROWS[WIDEST];
 
+  enum Right { NOTHING, SEEN, RESET, OUT };  // beside x: h as R saw it, r h, or what P saw
+
   // A product dz^T [x h], or with x or h alone, and where its columns go; the biases take dz's plain sums.
   struct Outer {
     long columns, split, jump;  // row m of the weights' gradient is column m of dz, from `split` on m + jump
-    bool x, h;
+    bool x;
+    Right right;
     T *dW, *dR, *bias[2];
-    long width(long D, long H) const { return (x ? D : 0) + (h ? H : 0); }
-    long column(long m) const { return m < split ? m : m + jump; }
+    long base = 0;  // of the first column
+    long width(long D, long H, long O) const { return (x ? D : 0) + (right == OUT ? H : right ? O : 0); }
+    long column(long m) const { return base + (m < split ? m : m + jump); }
   };
 
   void over_all_steps(int thread, const Own& o) const {
-    if constexpr (Cell::DZ > Cell::X_GATES) {  // the GRU's n sees x and h through different columns
-      outer(thread, o, {3 * H, 2 * H, H, true, false, g.dW, nullptr, {g.db_ih, nullptr}});
-      outer(thread, o, {3 * H, 3 * H, 0, false, true, nullptr, g.dR, {g.db_hh, nullptr}});
+    const long all = Cell::X_GATES * H;
+    if (apart()) {
+      outer(thread, o, {all, all, 0, true, NOTHING, g.dW, nullptr, {}});
+      outer(thread, o, {all, all, 0, false, SEEN, nullptr, g.dR, {}, slots.h});
+    } else if (reset_before()) {
+      outer(thread, o, {2 * H, 2 * H, 0, true, SEEN, g.dW, g.dR, {g.db_ih, g.db_hh}});
+      outer(thread, o, {H, H, 0, true, RESET, from(g.dW, 2 * H * D), from(g.dR, 2 * H * O),
+                        {from(g.db_ih, 2 * H), from(g.db_hh, 2 * H)}, 2 * H});
+    } else if constexpr (Cell::DZ > Cell::X_GATES) {  // the GRU's n sees x and h through different columns
+      outer(thread, o, {3 * H, 2 * H, H, true, NOTHING, g.dW, nullptr, {g.db_ih, nullptr}});
+      outer(thread, o, {3 * H, 3 * H, 0, false, SEEN, nullptr, g.dR, {g.db_hh, nullptr}});
     } else {
-      const long all = Cell::X_GATES * H;
-      outer(thread, o, {all, all, 0, true, true, g.dW, g.dR, {g.db_ih, g.db_hh}});
+      const bool sums = !normed();  // else they are gathered by rows
+      outer(thread, o, {all, all, 0, true, SEEN, g.dW, g.dR, {sums ? g.db_ih : nullptr, sums ? g.db_hh : nullptr}});
     }
+    if (projected() && g.dP) outer(thread, o, {O, O, 0, false, OUT, nullptr, g.dP, {}, slots.out});
+    if (Cell::OPTIONS) add_up_rows(thread);
     if (g.dx) input_gradient(thread, o);
   }
+  static T* from(T* array, long first) { return array ? array + first : nullptr; }
 
   // The run after this one; false at the end. Without lengths runs go on over the rows' ends.
   bool next(Run& run) const {
@@ -183,15 +361,15 @@ template <class T, class Cell> class Backward {
     return run.count > 0;
   }
 
-  // Rows of the weights' gradient that one thread makes.
-  long share() const { return ceil_div(ceil_div(gates() * H, s.threads), TALL) * TALL; }
+  // Rows of a weights' gradient that one thread makes.
+  long share(long rows) const { return ceil_div(ceil_div(rows, s.threads), TALL) * TALL; }
   static constexpr long gates() { return Cell::X_GATES > Cell::H_GATES ? Cell::X_GATES : Cell::H_GATES; }
 
   void outer(int thread, const Own& o, const Outer& job) const {
-    const long first = share() * thread, last = first + share() < job.columns ? first + share() : job.columns;
+    const long own = share(job.columns), first = own * thread, last = first + own < job.columns ? first + own : job.columns;
     if (first >= last) return;
-    const Panels<T> panels{job.width(D, H)};
-    std::memset(o.sums, 0, panels.size(share()) * sizeof(T));
+    const Panels<T> panels{job.width(D, H, O)};
+    std::memset(o.sums, 0, panels.size(own) * sizeof(T));
     for (Run run{0, 0}; next(run);) {
       for (long k = 0; k < run.count; ++k) pack_row(panels, run.count, k, operand(job, run.first + k, o.line), o.operand);
       for (long m = first; m < last;) {
@@ -208,19 +386,22 @@ template <class T, class Cell> class Backward {
   // [x h] of step n of (batch, time), side by side.
   const T* operand(const Outer& job, long n, T* line) const {
     const long b = n / s.time, p = n % s.time, t = place(s, b, p);
+    const T* saved = s.saved + n * saved_width();
+    if (job.right == OUT) return saved + kept.out * H;
     T* to = line;
     if (job.x) std::memcpy(to, s.x + b * s.x_row + p * s.x_step, D * sizeof(T)), to += D;
-    if (job.h) {
+    if (job.right) {
       const T* h = before(0, b, t, p, restarts(s, b, t));
-      std::memcpy(to, h, H * sizeof(T));
-      for (long j = 0; s.mask && j < H; ++j) to[j] *= s.mask[b * H + j];
+      std::memcpy(to, h, O * sizeof(T));
+      for (long j = 0; s.mask && j < O; ++j) to[j] *= s.mask[b * O + j];
+      for (long j = 0; job.right == RESET && j < O; ++j) to[j] *= saved[j];
     }
     return line;
   }
 
   // Columns m.. of dz over one run, times the operand, on top of the sums.
   void add(const Own& o, const Outer& job, Panels<T> panels, const Run& run, long m, long at, int rows) const {
-    const long across = Cell::DZ * H;
+    const long across = this->across();
     const T* a = g.dz + run.first * across + job.column(m);
     long step = across;
     if (panels.columns >= PACKING_PAYS) {
@@ -229,7 +410,7 @@ template <class T, class Cell> class Backward {
     }
     for (long p = 0; p < panels.count(); ++p) {
       const int Q = panels.vectors(p);
-      T* z = o.sums + panels.offset(p, share()) + at * Q * L;
+      T* z = o.sums + panels.offset(p, share(job.columns)) + at * Q * L;
       product(rows, run.count, a, 1L, step, o.operand + panels.offset(p, run.count), Q, z, Q * L, z, Q * L);
     }
   }
@@ -243,16 +424,15 @@ template <class T, class Cell> class Backward {
   void hand_out(const Own& o, const Outer& job, Panels<T> panels, long m, long at) const {
     for (long p = 0; p < panels.count(); ++p) {
       const long wide = panels.vectors(p) * L;
-      std::memcpy(o.line + panels.start(p), o.sums + panels.offset(p, share()) + at * wide, wide * sizeof(T));
+      std::memcpy(o.line + panels.start(p), o.sums + panels.offset(p, share(job.columns)) + at * wide, wide * sizeof(T));
     }
     const T* from = o.line;
     if (job.x) {
       if (job.dW) std::memcpy(job.dW + m * D, from, D * sizeof(T));
       from += D;
     }
-    if (job.h) {
-      if (job.dR) std::memcpy(job.dR + m * H, from, H * sizeof(T));
-    }
+    const long wide = job.right == OUT ? H : O;
+    if (job.right && job.dR) std::memcpy(job.dR + m * wide, from, wide * sizeof(T));
   }
 
   // The biases' gradient: dz summed over all steps, a vector of columns at a time.
@@ -263,11 +443,40 @@ template <class T, class Cell> class Backward {
       const T* from = g.dz + job.column(m);
       Vec<T> sum{};
       for (Run run{0, 0}; next(run);)
-        for (long k = 0; k < run.count; ++k) sum += load(from + (run.first + k) * Cell::DZ * H, n);
+        for (long k = 0; k < run.count; ++k) sum += load(from + (run.first + k) * across(), n);
       for (T* bias : job.bias)
         if (bias) store(bias + m, sum, n);
       m += n;
     }
+  }
+
+  // What rows of the batch gathered, added up over them in their order.
+  void add_up_rows(int thread) const {
+    const Sums sums(s);
+    for (int gate = 0; normed() && gate < Cell::X_GATES; ++gate) {
+      const long x = Cell::dz_of_x(gate) * H, h = Cell::dz_of_h(gate) * H, at = gate * H;
+      add_up_rows(thread, x, H, {from(g.db_ih, at), from(g.dshift[0], at), s.kind == RNN ? g.db_hh : nullptr});
+      if (apart()) add_up_rows(thread, h, H, {from(g.db_hh, at), from(g.dshift[1], at)});
+    }
+    add_up_rows(thread, sums.gain_x, sums.gain_h - sums.gain_x, {g.dgain[0]});
+    add_up_rows(thread, sums.gain_h, sums.gain_c - sums.gain_h, {g.dgain[1]});
+    add_up_rows(thread, sums.gain_c, sums.shift_c - sums.gain_c, {g.dgain[2]});
+    add_up_rows(thread, sums.shift_c, sums.peephole - sums.shift_c, {g.dshift[2]});
+    add_up_rows(thread, sums.peephole, sums.width - sums.peephole, {g.dpeephole});
+  }
+  struct Sinks {
+    T* all[3];
+  };
+  void add_up_rows(int thread, long first, long count, Sinks to) const {
+    const long width = Sums(s).width, each = ceil_div(ceil_div(count, L), s.threads) * L, begin = each * thread;
+    if (begin >= count) return;
+    by_vectors<T>(begin + each < count ? each : count - begin, [&](long v, auto n) {
+      const long j = begin + v;
+      Vec<T> sum{};
+      for (long b = 0; b < s.batch; ++b) sum += load(sums_of_rows + b * width + first + j, n);
+      for (T* sink : to.all)
+        if (sink) store(sink + j, sum, n);
+    });
   }
 
   // dx = dz W, run by run; the runs are dealt to the threads in turn.
@@ -280,8 +489,9 @@ template <class T, class Cell> class Backward {
   }
 
   void input_gradient(const Run& run, const Own& o) const {
-    const long K = Cell::X_GATES * H, across = Cell::DZ * H;
-    const long K0 = Cell::DZ > Cell::X_GATES ? K - H : K;  // the GRU's n lies one slot further
+    const long K = Cell::X_GATES * H, across = this->across();
+    const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
+    const long K0 = gap ? K - H : K;  // the GRU's n lies one slot further
     const T* dz = g.dz + run.first * across;
     for (long p = 0; p < x_panels.count(); ++p) {
       const int Q = x_panels.vectors(p);

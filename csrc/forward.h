@@ -3,9 +3,16 @@
 // Each thread has rows of its own and meets no other inside the time loop. A panel is a few hidden units with all
 // their gates: its z stays in the first cache between the two products and the activation. A thread with few rows
 // would load every weight for one row alone; there the input's product is done for many steps at once, beforehand.
+//
+// Options add stages. Where one needs a whole row first (a norm, the reset before the product), all panels of z are
+// made before the first activation: products -> norm, or reset and second product -> pointwise into m -> norm of c'
+// -> projection of m -> zoneout of h. The plain cells are made without them (Cell::OPTIONS).
 #pragma once
 
+#include "chance.h"
 #include "gemm.h"
+#include "norm.h"
+#include "spot.h"
 #include "threads.h"
 #include "walk.h"
 
@@ -61,7 +68,16 @@ template <class T, class Cell> struct UnitPanels {
     const bool by_h = slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES;
     if (by_x && s.b_ih) sum += s.b_ih[Cell::x_gate(slot) * hidden + unit];
     if (by_h && s.b_hh) sum += s.b_hh[Cell::h_gate(slot) * hidden + unit];
+    if (by_x && s.options.norm_x.shift) sum += s.options.norm_x.shift[Cell::x_gate(slot) * hidden + unit];
+    if (by_h && s.options.norm_h.shift) sum += s.options.norm_h.shift[Cell::h_gate(slot) * hidden + unit];
     return sum;
+  }
+  // A norm's gains in the layout of a row of z.
+  template <class Gate> void pack_gain(const T* gain, int first_slot, int slots, Gate gate, T* to) const {
+    std::memset(to, 0, z_width() * sizeof(T));
+    for (long j = 0; j < hidden; ++j)
+      for (int slot = first_slot; slot < first_slot + slots; ++slot)
+        to[j / L * L * Cell::Z + slot * L + j % L] = gain[gate(slot) * hidden + j];
   }
 };
 
@@ -72,30 +88,38 @@ template <class T, class Cell> class Forward {
   static constexpr int L = LANES<T>;
   const Scan<T>& s;
   const UnitPanels<T, Cell> panels;
-  const long stride;  // of a row of h, padded to whole vectors
-  const T *W, *R, *bias;
+  const Panels<T> n_panels, p_panels;    // of second products: the GRU's R_n (r h), the projection
+  const long hidden_stride, stride;      // of a row of units, and of h, padded to whole vectors
+  const Saved kept;
+  const T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
+  const T zero[WIDEST * L]{};
 
   // One thread's scratch.
   struct Own {
     long* rows;
     T *h[2], *c, *seen, *x, *z;
+    T *zh, *m, *row, *reset;  // with options: R h for its own norm, h before projection, a row beside, r h
   };
 
  public:
-  explicit Forward(const Scan<T>& s) : s(s), panels{s.hidden}, stride(padded<T>(s.hidden)) {}
+  explicit Forward(const Scan<T>& s)
+      : s(s), panels{s.hidden}, n_panels{s.hidden}, p_panels{s.output}, hidden_stride(padded<T>(s.hidden)),
+        stride(Cell::OPTIONS ? padded<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
     Arena arena{to};
-    T* w = arena.take<T>(stride * Cell::X_GATES * s.input);
-    T* r = arena.take<T>(stride * Cell::H_GATES * s.hidden);
+    T* w = arena.take<T>(hidden_stride * Cell::X_GATES * s.input);
+    T* r = arena.take<T>(hidden_stride * h_gates() * width());
     T* b = arena.take<T>(panels.z_width());
     W = w, R = r, bias = b;
-    if (to && to != s.packed) {
+    const bool now = to && to != s.packed;
+    if (now) {
       panels.pack(s.W, s.input, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, w);
-      panels.pack(s.R, s.hidden, Cell::H_GATES, Cell::H_FIRST, Cell::h_gate, r);
+      panels.pack(s.R, width(), h_gates(), Cell::H_FIRST, Cell::h_gate, r);
       panels.pack_bias(s, b);
     }
+    if constexpr (Cell::OPTIONS) pack_options(arena, now);
     return arena.used;
   }
 
@@ -111,30 +135,69 @@ template <class T, class Cell> class Forward {
   }
 
  private:
+  // What the options change of the plain cell's sizes and order.
+  long width() const { return Cell::OPTIONS ? s.output : s.hidden; }
+  bool normed() const { return Cell::OPTIONS && s.options.normed(); }
+  bool apart() const { return normed() && s.kind != RNN; }  // W x and R h are normed each for itself
+  bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
+  bool whole() const { return normed() || reset_before(); }  // rows are whole before the first activation
+  int h_gates() const { return reset_before() ? 2 : Cell::H_GATES; }
+
+  void pack_options(Arena& arena, bool now) {
+    const long H = s.hidden;
+    T* n = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
+    T* b = arena.take<T>(reset_before() ? hidden_stride : 0);
+    T* p = arena.take<T>(s.projected() ? p_panels.size(H) : 0);
+    T* gx = arena.take<T>(normed() ? panels.z_width() : 0);
+    T* gh = arena.take<T>(apart() ? panels.z_width() : 0);
+    Rn = n, bias_n = b, P = p, gain_x = gx, gain_h = gh;
+    if (!now) return;
+    if (reset_before()) {
+      pack_turned(n_panels, s.R + 2 * H * H, H, n);
+      copy_padded(b, s.b_hh ? s.b_hh + 2 * H : nullptr, H, hidden_stride);
+    }
+    if (s.projected()) pack_turned(p_panels, s.options.P, H, p);
+    if (normed()) panels.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gx);
+    if (apart()) panels.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gh);
+  }
+  // Rows of K numbers become the columns of panels.
+  static void pack_turned(Panels<T> columns, const T* weights, long K, T* to) {
+    for (long p = 0; p < columns.count(); ++p)
+      for (int q = 0; q < columns.vectors(p); ++q) {
+        const long first = columns.start(p) + q * L, left = columns.columns - first;
+        UnitPanels<T, Cell>::pack_lanes(weights + first * K, K, int(left < L ? left : L),
+                                        to + columns.offset(p, K) + q * L, columns.vectors(p) * L);
+      }
+  }
+
   long most_rows() const { return ceil_div(s.batch, s.threads); }
   long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
   bool few() const { return most_rows() <= FEW_ROWS; }
 
   Own carve(Arena& arena) const {
-    const long n = most_rows(), all = n * stride;
+    const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
     o.rows = arena.take<long>(n);
     o.h[0] = arena.take<T>(all), o.h[1] = arena.take<T>(all);
-    o.c = arena.take<T>(Cell::STATES > 1 ? all : 0);
+    o.c = arena.take<T>(Cell::STATES > 1 ? units : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
     o.x = arena.take<T>(s.lengths ? n * s.input : 0);
-    o.z = arena.take<T>(few() ? n * ahead() * panels.z_width() : n * Cell::Z * Cell::UNITS * L);
+    const long z_row = whole() ? panels.z_width() : Cell::Z * Cell::UNITS * L;
+    o.z = arena.take<T>(few() ? n * ahead() * panels.z_width() : n * z_row);
+    o.zh = arena.take<T>(apart() ? n * panels.z_width() : 0);
+    o.m = arena.take<T>(Cell::OPTIONS ? units : 0);
+    o.row = arena.take<T>(whole() ? units : 0);
+    o.reset = arena.take<T>(reset_before() ? units : 0);
     return o;
   }
 
   void walk(Walk<T> rows, Own& o) const {
-    const long H = s.hidden, longest = rows.longest();
+    const long longest = rows.longest();
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r];
-      copy_padded(o.h[0] + r * stride, at(s.begin[0], b), H, stride);
-      if (Cell::STATES > 1) copy_padded(o.c + r * stride, at(s.begin[1], b), H, stride);
+      enter(s.begin, o, r, b);
       if (s.steps(b) == 0) leave(rows, o, r);
-      for (long p = s.steps(b); p < s.time; ++p) std::memset(s.y + b * s.y_row + p * s.y_step, 0, H * sizeof(T));
+      for (long p = s.steps(b); p < s.time; ++p) std::memset(s.y + b * s.y_row + p * s.y_step, 0, width() * sizeof(T));
     }
     long live = rows.count;
     for (long t = 0; t < longest; ++t) {
@@ -144,7 +207,12 @@ template <class T, class Cell> class Forward {
     }
   }
 
-  const T* at(const T* state, long b) const { return state ? state + b * s.hidden : nullptr; }
+  // Row r takes on a state of row b of the batch.
+  void enter(const T* const* state, const Own& o, long r, long b) const {
+    copy_padded(o.h[0] + r * stride, state[0] ? state[0] + b * width() : nullptr, width(), stride);
+    if (Cell::STATES > 1)
+      copy_padded(o.c + r * hidden_stride, state[1] ? state[1] + b * s.hidden : nullptr, s.hidden, hidden_stride);
+  }
 
   // The input's product of the steps to come, one row of the batch at a time: its steps are the tile's rows.
   void input_ahead(const Walk<T>& rows, const Own& o, long t, long live) const {
@@ -153,7 +221,8 @@ template <class T, class Cell> class Forward {
       const long b = rows.rows[r], left = s.steps(b) - t, n = left < ahead() ? left : ahead();
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
       T* z = o.z + r * ahead() * width;
-      for (long i = 0; i < n; ++i) std::memcpy(z + i * width, bias, width * sizeof(T));
+      if (normed()) std::memset(z, 0, n * width * sizeof(T));  // biases come after the norm
+      for (long i = 0; !normed() && i < n; ++i) std::memcpy(z + i * width, bias, width * sizeof(T));
       const T* w = W;
       for (long u = 0; u < panels.count(); ++u) {
         const int Q = Cell::X_GATES * panels.units(u);
@@ -165,27 +234,34 @@ template <class T, class Cell> class Forward {
   }
 
   void step(const Walk<T>& rows, Own& o, long t, long live) const {
-    const long width = panels.z_width(), full = Cell::Z * Cell::UNITS * L;
+    const long z_all = panels.z_width(), full = whole() ? z_all : Cell::Z * Cell::UNITS * L;
     scale(rows, o, t, live);
     const T* seen = s.mask ? o.seen : o.h[0];
     long x_row = s.input;
     const T* x = few() ? nullptr : gather(rows, o, t, live, x_row);
     const T *w = W, *m = R;
+    const long z_row = few() ? ahead() * z_all : full;
+    T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
     for (long u = 0; u < panels.count(); ++u) {
-      const int units = panels.units(u), qx = Cell::X_GATES * units, qh = Cell::H_GATES * units;
-      T* z = few() ? o.z + t % ahead() * width + panels.z_offset(u) : o.z;
-      const long z_row = few() ? ahead() * width : full;
+      const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
+      T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!few()) {
-        const T* b = bias + panels.z_offset(u);
+        const T* b = normed() ? zero : bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
           store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
         product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row);
       }
       T* zh = z + Cell::H_FIRST * L;
-      product(live, s.hidden, seen, stride, 1L, m, qh, zh, z_row, zh, z_row);
-      w += s.input * qx * L, m += s.hidden * qh * L;
-      for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, u, z + r * z_row);
+      if (apart()) {
+        T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
+        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all);
+      } else {
+        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row);
+      }
+      w += s.input * qx * L, m += width() * qh * L;
+      for (long r = 0; !whole() && r < live; ++r) pointwise(rows, o, t, r, u, z + r * z_row);
     }
+    if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;
     for (long r = 0; r < live; ++r)
@@ -194,14 +270,11 @@ template <class T, class Cell> class Forward {
 
   // The scale of the state: a restart puts another one in its place, the mask is for the product alone.
   void scale(const Walk<T>& rows, const Own& o, long t, long live) const {
-    for (long r = 0; s.resets && r < live; ++r) {
-      if (!rows.restarts(r, t)) continue;
-      copy_padded(o.h[0] + r * stride, at(s.restart[0], rows.rows[r]), s.hidden, stride);
-      if (Cell::STATES > 1) copy_padded(o.c + r * stride, at(s.restart[1], rows.rows[r]), s.hidden, stride);
-    }
+    for (long r = 0; s.resets && r < live; ++r)
+      if (rows.restarts(r, t)) enter(s.restart, o, r, rows.rows[r]);
     for (long r = 0; s.mask && r < live; ++r) {
-      const T *m = s.mask + rows.rows[r] * s.hidden, *h = o.h[0] + r * stride;
-      for (long j = 0; j < s.hidden; ++j) o.seen[r * stride + j] = m[j] * h[j];
+      const T *m = s.mask + rows.rows[r] * width(), *h = o.h[0] + r * stride;
+      for (long j = 0; j < width(); ++j) o.seen[r * stride + j] = m[j] * h[j];
     }
   }
 
@@ -216,26 +289,152 @@ template <class T, class Cell> class Forward {
     return o.x;
   }
 
+  // What is kept of row r's step, or null.
+  T* saved_of(const Walk<T>& rows, long t, long r) const {
+    return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * kept.width(s.hidden) : nullptr;
+  }
+
   void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long u, const T* z) const {
     const long b = rows.rows[r], p = rows.place(r, t);
     T* y = s.y + b * s.y_row + p * s.y_step;
-    T* saved = s.saved ? s.saved + (b * s.time + p) * Cell::SAVED * s.hidden : nullptr;
+    T* saved = s.saved ? s.saved + (b * s.time + p) * (Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden) : nullptr;
     const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
-    by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
-      const long j = first + v, i = r * stride + j;
-      const Vec<T> h = Cell::forward(s, z + v * Cell::Z, load(o.h[0] + i), Cell::STATES > 1 ? o.c + i : nullptr,
-                                     saved ? saved + j : nullptr, n);
-      store(o.h[1] + i, h);
-      store(y + j, h, n);
-    });
+    if constexpr (Cell::OPTIONS) {
+      with_options(o, b, p, r, first, left < most ? left : most, z, saved);
+    } else {
+      by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
+        const long j = first + v, i = r * stride + j;
+        const Vec<T> h = Cell::forward(s, Spot<T>{}, z + v * Cell::Z, load(o.h[0] + i), Cell::STATES > 1 ? o.c + i : nullptr,
+                                       saved ? saved + j : nullptr, n);
+        store(o.h[1] + i, h);
+        store(y + j, h, n);
+      });
+    }
   }
 
   // Row r has taken its last step: its state is the answer.
   void leave(const Walk<T>& rows, const Own& o, long r) const {
     const long b = rows.rows[r];
-    if (s.end[0]) std::memcpy(s.end[0] + b * s.hidden, o.h[0] + r * stride, s.hidden * sizeof(T));
+    if (s.end[0]) std::memcpy(s.end[0] + b * width(), o.h[0] + r * stride, width() * sizeof(T));
     if (Cell::STATES > 1 && s.end[1])
-      std::memcpy(s.end[1] + b * s.hidden, o.c + r * stride, s.hidden * sizeof(T));
+      std::memcpy(s.end[1] + b * s.hidden, o.c + r * hidden_stride, s.hidden * sizeof(T));
+  }
+
+  // The stages of options ---------------------------------------------------------------------------
+
+  // From units `first` on: what the cell makes of z, into m.
+  void with_options(const Own& o, long b, long p, long r, long first, long count, const T* z, T* saved) const {
+    const Keep<T> keep(s.options.zoneout[1], b, p);
+    T *m = o.m + r * hidden_stride, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
+    const T* h = o.h[0] + r * stride;
+    Spot<T> at{0, {}, kept.raw, whole() ? o.row + r * hidden_stride : nullptr, nullptr};
+    by_vectors<T>(count, [&](long v, auto n) {
+      at.j = first + v;
+      if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(at.j);
+      const Vec<T> old = Cell::STATES > 1 ? Vec<T>{} : load(h + at.j);
+      store(m + at.j, Cell::forward(s, at, z + v * Cell::Z, old, c ? c + at.j : nullptr, saved ? saved + at.j : nullptr, n));
+    });
+  }
+
+  void finish(const Walk<T>& rows, const Own& o, long t, long live, const T* seen, T* z, long z_row) const {
+    if (reset_before()) reset(o, live, seen, z, z_row);
+    for (long r = 0; whole() && r < live; ++r) {
+      T* saved = saved_of(rows, t, r);
+      if (normed()) normalise(o, r, z + r * z_row, saved);
+      with_options(o, rows.rows[r], rows.place(r, t), r, 0, s.hidden, z + r * z_row, saved);
+      if (normed() && Cell::STATES > 1) normalise_c(o, r, saved);
+    }
+    if (s.projected()) project(rows, o, t, live);
+    for (long r = 0; r < live; ++r) to_output(rows, o, t, r);
+  }
+
+  // r, then R_n (r h): the product waits for all of r.
+  void reset(const Own& o, long live, const T* seen, T* z, long z_row) const {
+    for (long r = 0; r < live; ++r)
+      by_vectors<T>(s.hidden, [&](long j, auto) {
+        T* slot = z + r * z_row + j * Cell::Z + L;
+        const Vec<T> gate = sigmoid_of<T>(load(slot));
+        store(slot, gate);
+        store(o.reset + r * stride + j, gate * load(seen + r * stride + j));
+      });
+    for (long p = 0; p < n_panels.count(); ++p) {
+      const long first = n_panels.start(p);
+      product(live, s.hidden, o.reset, stride, 1L, Rn + n_panels.offset(p, s.hidden), n_panels.vectors(p),
+              bias_n + first, 0L, o.row + first, stride);
+    }
+  }
+
+  // A row of z becomes LN(W x) + LN(R h) + b, or LN(W x + R h) + b.
+  void normalise(const Own& o, long r, T* z, T* saved) const {
+    const long H = s.hidden;
+    const T* zh = apart() ? o.zh + r * panels.z_width() : z;
+    const auto x = statistics<T, Cell::X_GATES>(z + Cell::X_FIRST * L, Cell::Z, H);
+    Stats<T> h{};
+    if (apart()) h = statistics<T, Cell::H_GATES>(zh + Cell::H_FIRST * L, Cell::Z, H);
+    if (saved) {
+      T* numbers = saved + kept.slots * H;
+      std::memset(numbers, 0, NUMBERS * sizeof(T));
+      numbers[0] = x.scale, numbers[1] = h.scale;
+    }
+    by_vectors<T>(H, [&](long j, auto n) {
+      const long i = j * Cell::Z;
+#pragma GCC unroll 4
+      for (int slot = 0; slot < Cell::Z; ++slot) {
+        const long k = i + slot * L;
+        Vec<T> sum = load(bias + k);
+        if (slot >= Cell::X_FIRST && slot < Cell::X_FIRST + Cell::X_GATES) {
+          const Vec<T> hat = (load(z + k) - x.mean) * x.scale;
+          sum += hat * load(gain_x + k);
+          if (saved) store(saved + (kept.hat_x + Cell::x_gate(slot)) * H + j, hat, n);
+        }
+        if (apart() && slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES) {
+          const Vec<T> hat = (load(zh + k) - h.mean) * h.scale;
+          sum += hat * load(gain_h + k);
+          if (saved) store(saved + (kept.hat_h + Cell::h_gate(slot)) * H + j, hat, n);
+        }
+        store(z + k, sum);
+      }
+    });
+  }
+
+  // m = o tanh(LN(c')): m holds o, the row beside it c'.
+  void normalise_c(const Own& o, long r, T* saved) const {
+    const auto& norm = s.options.norm_c;
+    T *m = o.m + r * hidden_stride, *c = o.row + r * hidden_stride;
+    const auto stats = statistics<T, 1>(c, 1, s.hidden);
+    by_vectors<T>(s.hidden, [&](long j, auto n) {
+      const Vec<T> hat = (load(c + j) - stats.mean) * stats.scale;
+      store(m + j, load(m + j) * tanh_of<T>(hat * load(norm.gain + j, n) + load(norm.shift + j, n)));
+    });
+    if (!saved) return;
+    saved[kept.slots * s.hidden + 2] = stats.mean, saved[kept.slots * s.hidden + 3] = stats.scale;
+  }
+
+  // h~ = P m, into the next h.
+  void project(const Walk<T>& rows, const Own& o, long t, long live) const {
+    for (long r = 0; s.saved && r < live; ++r)
+      std::memcpy(saved_of(rows, t, r) + kept.out * s.hidden, o.m + r * hidden_stride, s.hidden * sizeof(T));
+    for (long p = 0; p < p_panels.count(); ++p)
+      product(live, s.hidden, o.m, hidden_stride, 1L, P + p_panels.offset(p, s.hidden), p_panels.vectors(p), zero, 0L,
+              o.h[1] + p_panels.start(p), stride);
+  }
+
+  // h' = h~, or with zoneout a mixture with h.
+  void to_output(const Walk<T>& rows, const Own& o, long t, long r) const {
+    const long b = rows.rows[r], p = rows.place(r, t);
+    T *y = s.y + b * s.y_row + p * s.y_step, *h = o.h[1] + r * stride;
+    const T *made = s.projected() ? h : o.m + r * hidden_stride, *old = o.h[0] + r * stride;
+    const Keep<T> keep(s.options.zoneout[0], b, p);
+    const bool zoned = s.options.zoned;
+    by_vectors<T>(width(), [&](long j, auto n) {
+      Vec<T> v = load(made + j);
+      if (zoned) {
+        const Vec<T> k = keep(j);
+        v = k * load(old + j) + (T(1) - k) * v;
+      }
+      store(h + j, v);
+      store(y + j, v, n);
+    });
   }
 };
 

@@ -7,28 +7,28 @@
 
 namespace {
 
-template <class T> size_t forward(const Scan<T>& s, char* scratch) {
-  switch (s.kind) {
-    case RNN: return Forward<T, Rnn<T>>(s).run(scratch);
-    case LSTM: return Forward<T, Lstm<T>>(s).run(scratch);
-    default: return Forward<T, Gru<T>>(s).run(scratch);
+template <class T, bool OPTIONS, class Work> size_t with_cell(Kind kind, const Work& work) {
+  switch (kind) {
+    case RNN: return work(Rnn<T, OPTIONS>{});
+    case LSTM: return work(Lstm<T, OPTIONS>{});
+    default: return work(Gru<T, OPTIONS>{});
   }
+}
+// The plain cells are made once more without a thought of options; all else is a question at run time.
+template <class T, class Work> size_t with_cell(const Scan<T>& s, const Work& work) {
+  return s.plain() ? with_cell<T, false>(s.kind, work) : with_cell<T, true>(s.kind, work);
+}
+
+template <class T> size_t forward(const Scan<T>& s, char* scratch) {
+  return with_cell(s, [&](auto cell) { return Forward<T, decltype(cell)>(s).run(scratch); });
 }
 
 template <class T> size_t pack(const Scan<T>& s, char* to) {
-  switch (s.kind) {
-    case RNN: return Forward<T, Rnn<T>>(s).pack(to);
-    case LSTM: return Forward<T, Lstm<T>>(s).pack(to);
-    default: return Forward<T, Gru<T>>(s).pack(to);
-  }
+  return with_cell(s, [&](auto cell) { return Forward<T, decltype(cell)>(s).pack(to); });
 }
 
 template <class T> size_t backward(const Scan<T>& s, const Gradient<T>& g, char* scratch) {
-  switch (s.kind) {
-    case RNN: return Backward<T, Rnn<T>>(s, g).run(scratch);
-    case LSTM: return Backward<T, Lstm<T>>(s, g).run(scratch);
-    default: return Backward<T, Gru<T>>(s, g).run(scratch);
-  }
+  return with_cell(s, [&](auto cell) { return Backward<T, decltype(cell)>(s, g).run(scratch); });
 }
 
 }  // namespace

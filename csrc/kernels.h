@@ -1,8 +1,9 @@
 // What module.cpp asks of a kernel build: one layer, one direction, a whole sequence, forward and backward.
 //
-// Shapes, all row-major: x (batch, time, input) and y (batch, time, hidden) by their strides in elements, the
-// last dimension dense; W (gates x hidden, input), R (gates x hidden, hidden), biases (gates x hidden); states,
-// restart and mask (batch, hidden). Pointers may be null where it is said. The caller owns everything.
+// Shapes, all row-major: x (batch, time, input) and y (batch, time, output) by their strides in elements, the
+// last dimension dense; W (gates x hidden, input), R (gates x hidden, output), biases (gates x hidden); h, its
+// restart and mask (batch, output), c and its restart (batch, hidden). `output` is hidden, or less where h' = P m.
+// Pointers may be null where it is said. The caller owns everything.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +12,35 @@
 enum Kind { RNN, LSTM, GRU };
 enum Activation { TANH, RELU, SIGMOID, IDENTITY };
 
+// LN(v) = gain (v - mean) / sqrt(var + 1e-5) + shift (Ba 2016); null: no norm.
+template <class T> struct Norm {
+  const T *gain, *shift;
+};
+
+// s' = k s + (1 - k) s~ of one tensor of the state (Krueger 2017): k is the rate, or drawn anew at each place.
+struct Zoneout {
+  double rate;
+  bool drawn;
+  uint32_t seed;  // mix(key + GOLDEN (stream + 1))
+};
+
+// What the plain cells have not: cells/*.py has the equations. All off where it is zero.
+template <class T> struct Options {
+  const T* peephole;           // LSTM: (3, hidden) for i f o; null: none
+  bool coupled;                // LSTM: i = 1 - f
+  bool reset_before;           // GRU: n sees R_n (r h)
+  const T* P;                  // LSTM: (output, hidden), there where output is not hidden
+  Norm<T> norm_x, norm_h;      // over the gates of W x and of R h; the RNN's only one is norm_x, of their sum
+  Norm<T> norm_c;              // LSTM: of c'
+  bool zoned;                  // whether there is zoneout
+  Zoneout zoneout[2];          // of h and c
+  bool normed() const { return norm_x.gain != nullptr; }
+};
+
 template <class T> struct Scan {
   Kind kind;
   Activation activation;  // of the RNN
-  long batch, time, input, hidden;
+  long batch, time, input, hidden, output;
   const T* x;
   long x_row, x_step;
   const T *W, *R, *b_ih, *b_hh;  // biases may be null
@@ -30,18 +56,31 @@ template <class T> struct Scan {
   T* y;
   long y_row, y_step;
   T* end[2];  // h and c after the last step; may be null
-  T* saved;  // (batch, time, saved_slots x hidden): what the backward needs; null: not kept
+  T* saved;  // (batch, time, Saved::width): what the backward needs; null: not kept
+  Options<T> options;
 
   long steps(long b) const { return lengths ? long(lengths[b]) : time; }
+  bool projected() const { return output != hidden; }
+  bool plain() const {
+    const auto& o = options;
+    return !(o.peephole || o.coupled || o.reset_before || projected() || o.normed() || o.zoned);
+  }
 };
 
 template <class T> struct Gradient {
-  const T* dy;  // (batch, time, hidden) by strides
+  const T* dy;  // (batch, time, output) by strides
   long dy_row, dy_step;
   const T* dend[2];  // null: zeros
-  T* dz;             // (batch, time, dz_slots x hidden), room for the gates' gradients
+  T* dz;             // (batch, time, Slots::width), room for the gates' gradients
   T *dx, *dW, *dR, *db_ih, *db_hh;  // dx dense (batch, time, input); any may be null
-  T *dbegin[2], *drestart[2];       // (batch, hidden); drestart may be null
+  T *dbegin[2], *drestart[2];       // as the states; drestart may be null
+  T *dpeephole, *dP, *dgain[3], *dshift[3];  // of norm_x, norm_h, norm_c; any may be null
+
+  bool of_weights() const {  // whether any is asked for
+    bool any = dW || dR || db_ih || db_hh || dpeephole || dP;
+    for (int i = 0; i < 3; ++i) any = any || dgain[i] || dshift[i];
+    return any;
+  }
 };
 
 // The kernels of one instruction set. Called with scratch == nullptr they only return the bytes of scratch that
@@ -56,7 +95,41 @@ struct Kernels {
   size_t (*backward_f64)(const Scan<double>&, const Gradient<double>&, char* scratch);
 };
 
-// How many times hidden each cell keeps of a step, and how many its gates' gradients take.
-inline int saved_slots(Kind kind) { return kind == LSTM ? 5 : kind == GRU ? 4 : 0; }
-inline int dz_slots(Kind kind) { return kind == RNN ? 1 : 4; }
 inline int gates_of(Kind kind) { return kind == RNN ? 1 : kind == LSTM ? 4 : 3; }
+
+constexpr int NUMBERS = 16;  // beside the slots of a step whose rows are normed: a whole line of memory
+
+// What is kept of a step for the backward: slots of `hidden` numbers each, in this order, then some single numbers.
+struct Saved {
+  int raw;           // c~ or h~ before zoneout
+  int out;           // o tanh(c'), which P sees
+  int hat_x, hat_h;  // the normed rows, without gain and shift
+  int slots, numbers;
+  long width(long hidden) const { return slots * hidden + numbers; }
+
+  // First the cell's own: LSTM i f g o c', GRU r z n q.
+  Saved(Kind kind, bool reset_before, bool projected, bool normed, bool zoned) {
+    slots = kind == LSTM ? 5 : kind == GRU ? (reset_before ? 3 : 4) : 0;
+    raw = slots, slots += zoned && kind != GRU;
+    out = slots, slots += projected;
+    hat_x = slots, slots += normed ? gates_of(kind) : 0;
+    hat_h = slots, slots += normed && kind != RNN ? gates_of(kind) : 0;
+    numbers = normed ? NUMBERS : 0;
+  }
+  template <class T> static Saved of(const Scan<T>& s) {
+    return {s.kind, s.options.reset_before, s.projected(), s.options.normed(), s.options.zoned};
+  }
+};
+
+// Where the gates' gradients of a step lie, in numbers from its beginning: those of W x at 0, those of R h at h.
+struct Slots {
+  long h, out, width;
+
+  template <class T> static Slots of(const Scan<T>& s) {
+    const long row = gates_of(s.kind) * s.hidden;
+    const bool apart = s.options.normed() && s.kind != RNN;
+    const bool extra = s.kind == GRU && !apart && !s.options.reset_before;  // r z q n: both in one
+    const long out = apart ? 2 * row : extra ? row + s.hidden : row;
+    return {apart ? row : 0, out, out + (s.projected() ? (s.output + 15) / 16 * 16 : 0)};
+  }
+};

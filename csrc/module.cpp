@@ -1,165 +1,239 @@
 // The extension ostinato._kernels: checks arrays, picks the instruction set, hands pointers to a kernel build.
-//
-// No argument is ever converted: an output array that was silently copied would be silently lost.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
-#include <algorithm>
-#include <numeric>
-#include <stdexcept>
-#include <string>
+#include <array>
 
-#include "choice.h"
-#include "kernels.h"
-#include "pool.h"
+#include "arrays.h"
+#include "hash.h"
+#include "stack.h"
 #include "stream.h"
-#include "threads.h"
 
-namespace nb = nanobind;
-using Array = nb::ndarray<nb::ro, nb::device::cpu>;  // read from
-using Result = nb::ndarray<nb::device::cpu>;         // written to
-using Maybe = std::optional<Array>;
-using MaybeResult = std::optional<Result>;
+using Array = nb::ndarray<nb::ro, nb::device::cpu>;
 
 namespace {
 
-[[noreturn]] void refuse(const char* name, const std::string& words) {
-  throw std::invalid_argument(std::string(name) + " " + words);
-}
-
-// The pointer of an array of this type and shape whose last dimension is dense; null where it is absent or empty.
-template <class T, class A>
-T* take(const std::optional<A>& array, const char* name, std::initializer_list<long> shape, bool dense = true) {
-  if (!array) return nullptr;
-  if (array->dtype() != nb::dtype<std::remove_const_t<T>>()) refuse(name, "has another type than x");
-  if (array->ndim() != shape.size()) refuse(name, "has the wrong number of dimensions");
-  size_t axis = 0;
-  for (long size : shape)
-    if (long(array->shape(axis++)) != size) refuse(name, "has the wrong shape");
-  if (array->size() == 0) return nullptr;
-  long stride = 1;
-  for (size_t i = shape.size(); i-- > 0; stride *= long(array->shape(i))) {
-    if (array->shape(i) > 1 && array->stride(i) != stride) refuse(name, "is not dense");
-    if (!dense) break;
-  }
-  return static_cast<T*>(array->data());
-}
-
-struct Call {  // what forward and backward both take, as Python hands it over
-  int kind, activation;
-  Array x, W, R;
-  Maybe b_ih, b_hh, begin_h, begin_c, lengths, resets, restart_h, restart_c, mask;
-  bool reverse;
-  int threads;
+// Tensors of one row as Python hands them over, in this order (ops/kernel.py has the same); None where absent.
+// A row of a plain cell ends with the mask.
+enum Slot {
+  SLOT_W, SLOT_R, SLOT_B_IH, SLOT_B_HH, SLOT_MASK, PLAIN_SLOTS,
+  SLOT_PEEPHOLE = PLAIN_SLOTS, SLOT_P, SLOT_NORMS, SLOT_KEY = SLOT_NORMS + 6, SLOTS
 };
 
-template <class T> const T* take(const Array& array, const char* name, std::initializer_list<long> shape, bool dense = true) {
-  return take<const T>(Maybe(array), name, shape, dense);
+// What a cell with options is, beside its tensors, as Python hands it over: None, or (coupled_gates, reset before the
+// product, zoneout's rates of h and c, None or the streams of their random numbers).
+template <class T> Options<T> flags_of(nb::handle from) {
+  Options<T> o{};
+  if (from.is_none()) return o;
+  const auto [coupled, before, rates, streams] = nb::cast<std::tuple<bool, bool, std::pair<double, double>, nb::object>>(from);
+  o.coupled = coupled, o.reset_before = before, o.zoned = rates.first > 0 || rates.second > 0;
+  o.zoneout[0] = {rates.first, !streams.is_none(), 0}, o.zoneout[1] = {rates.second, !streams.is_none(), 0};
+  if (streams.is_none()) return o;
+  const auto [h, c] = nb::cast<std::pair<uint32_t, uint32_t>>(streams);
+  o.zoneout[0].seed = GOLDEN * (h + 1), o.zoneout[1].seed = GOLDEN * (c + 1);  // the key comes to it
+  return o;
 }
 
-template <class T> Scan<T> read(const Call& call, std::vector<int64_t>& order) {
-  if (call.x.ndim() != 3) refuse("x", "must be (batch, time, input)");
-  Scan<T> s{};
-  s.kind = Kind(call.kind), s.activation = Activation(call.activation);
-  s.batch = long(call.x.shape(0)), s.time = long(call.x.shape(1)), s.input = long(call.x.shape(2));
-  s.hidden = call.R.ndim() == 2 ? long(call.R.shape(1)) : 0;
-  const long B = s.batch, H = s.hidden, G = gates_of(s.kind) * H;
-  s.x = take<T>(call.x, "x", {B, s.time, s.input}, false);
-  s.x_row = call.x.stride(0), s.x_step = call.x.stride(1);
-  s.W = take<T>(call.W, "W", {G, s.input});
-  s.R = take<T>(call.R, "R", {G, H});
-  s.b_ih = take<const T>(call.b_ih, "b_ih", {G}), s.b_hh = take<const T>(call.b_hh, "b_hh", {G});
-  s.begin[0] = take<const T>(call.begin_h, "h", {B, H}), s.begin[1] = take<const T>(call.begin_c, "c", {B, H});
-  s.restart[0] = take<const T>(call.restart_h, "restart h", {B, H});
-  s.restart[1] = take<const T>(call.restart_c, "restart c", {B, H});
-  s.mask = take<const T>(call.mask, "mask", {B, H});
-  s.lengths = take<const int64_t>(call.lengths, "lengths", {B});
-  if (call.resets) {
-    if (call.resets->ndim() != 2 || call.resets->itemsize() != 1) refuse("resets", "must be (batch, time) bool");
-    s.resets = static_cast<const uint8_t*>(call.resets->data());
+// One row of tensors, taken one by one.
+template <class T> struct RowOf {
+  nb::tuple all;
+  long first, slots;
+  nb::object operator[](long slot) const { return slot < slots ? nb::object(all[first + slot]) : nb::none(); }
+  const T* read(long slot, const char* name, std::initializer_list<long> shape) const {
+    return Lent((*this)[slot], name).template take<const T>(shape);
   }
-  s.reverse = call.reverse;
+  T* write(long slot, const char* name, std::initializer_list<long> shape) const {
+    return Lent((*this)[slot], name, true).template take<T>(shape);
+  }
+};
+
+// Widths of norm_x, norm_h, norm_c, by what the cell is.
+inline std::array<long, 3> norm_widths(Kind kind, long hidden) {
+  const long row = gates_of(kind) * hidden;
+  return {row, kind == RNN ? 0 : row, kind == LSTM ? hidden : 0};
+}
+
+template <class T> Options<T> read_options(Options<T> o, Kind kind, long hidden, long output, const RowOf<T>& row) {
+  o.peephole = kind == LSTM ? row.read(SLOT_PEEPHOLE, "peephole", {3, hidden}) : nullptr;
+  o.P = kind == LSTM ? row.read(SLOT_P, "weight_hr", {output, hidden}) : nullptr;
+  if ((output != hidden) != (o.P != nullptr)) refuse("weight_hr", "must be there where R has other columns than c");
+  Norm<T>* norms[] = {&o.norm_x, &o.norm_h, &o.norm_c};
+  const auto widths = norm_widths(kind, hidden);
+  for (int i = 0; i < 3 && !row[SLOT_NORMS].is_none(); ++i) {
+    if (!widths[i]) continue;
+    norms[i]->gain = row.read(SLOT_NORMS + 2 * i, "a norm's weight", {widths[i]});
+    norms[i]->shift = row.read(SLOT_NORMS + 2 * i + 1, "a norm's bias", {widths[i]});
+    if (!norms[i]->gain || !norms[i]->shift) refuse("a norm's weight and bias", "must be there");
+  }
+  if (o.reset_before && (kind != GRU || o.normed())) refuse("a reset before the product", "is the plain GRU's alone");
+  if (!o.zoned || !o.zoneout[0].drawn) return o;
+  const int64_t* key = Lent(row[SLOT_KEY], "key").template take<const int64_t>({});
+  if (!key) refuse("key", "must be there");
+  for (Zoneout& z : o.zoneout) z.seed = mix(z.seed + uint32_t(*key));
+  return o;
+}
+
+struct Call {  // what forward and backward both take
+  int kind, activation;
+  bool reverse;
+  long layers, directions;
+  int threads;
+  nb::handle x, h, c, restart_h, restart_c, lengths, resets;
+  nb::tuple parts;
+  nb::handle options;
+  long slots() const { return options.is_none() ? PLAIN_SLOTS : SLOTS; }
+};
+
+// States (rows, batch, hidden); of one row also (batch, hidden).
+template <class T> T* take_states(const Lent& lent, long rows, long B, long H) {
+  return rows == 1 && lent && lent.dims() == 2 ? lent.take<T>({B, H}) : lent.take<T>({rows, B, H});
+}
+
+// Everything that is read, checked. `order` is room that must live as long as the stack.
+template <class T> Stack<T> read(const Call& call, const Lent& x, std::vector<int64_t>& order) {
+  if (call.kind < RNN || call.kind > GRU || call.activation < TANH || call.activation > IDENTITY) refuse("kind", "is unknown");
+  if (call.layers < 1 || call.directions < 1 || call.directions > 2) refuse("layers and directions", "are out of range");
+  Stack<T> stack{{}, call.layers, call.directions, {}, nullptr};
+  const long rows = stack.rows();
+  const long slots = call.slots();
+  if (long(nb::len(call.parts)) != rows * slots) refuse("parts", "must be " + std::to_string(slots) + " a row");
+  if (x.dims() != 3) refuse("x", "must be (batch, time, input)");
+  const Lent first_R(call.parts[size_t(SLOT_R)], "R");
+  Scan<T>& s = stack.all;
+  s.kind = Kind(call.kind), s.activation = Activation(call.activation), s.reverse = call.reverse, s.threads = call.threads;
+  s.batch = x.size(0), s.time = x.size(1), s.input = x.size(2);
+  s.output = s.hidden = first_R && first_R.dims() == 2 ? first_R.size(1) : 0;
+  const Lent first_P(RowOf<T>{call.parts, 0, slots}[SLOT_P], "weight_hr");
+  if (first_P && first_P.dims() == 2) s.hidden = first_P.size(1);
+  const long B = s.batch, N = s.time, H = s.hidden, O = s.output, G = gates_of(s.kind) * H;
+  if (H < 1) refuse("R", "must be (gates x hidden, hidden)");
+  s.x = x.take<const T>({B, N, s.input}, 2), s.x_row = x.stride(0), s.x_step = x.stride(1);
+  const auto states = [&](nb::handle from, const char* name, long width) {
+    return take_states<const T>(Lent(from, name), rows, B, width);
+  };
+  s.begin[0] = states(call.h, "h", O), s.begin[1] = states(call.c, "c", H);
+  s.restart[0] = states(call.restart_h, "restart h", O), s.restart[1] = states(call.restart_c, "restart c", H);
+  s.lengths = Lent(call.lengths, "lengths").take<const int64_t>({B});
+  s.resets = Lent(call.resets, "resets").take<const uint8_t>({B, N});
+  for (long r = 0; r < rows; ++r) {
+    const long D = r < call.directions ? s.input : stack.width();
+    const RowOf<T> row{call.parts, r * slots, slots};
+    const T *W = row.read(SLOT_W, "W", {G, D}), *R = row.read(SLOT_R, "R", {G, O});
+    if (!W || !R) refuse("W and R", "must be there");
+    stack.parts.push_back({W, R, row.read(SLOT_B_IH, "b_ih", {G}), row.read(SLOT_B_HH, "b_hh", {G}),
+                           row.read(SLOT_MASK, "mask", {B, O}), flags_of<T>(call.options), {}});
+    if (slots == SLOTS) stack.parts[r].options = read_options(stack.parts[r].options, s.kind, H, O, row);
+    if (stack.parts[r].options.normed() != stack.parts[0].options.normed()) refuse("rows", "must have the same norms");
+  }
+  s.options = stack.parts[0].options;
   if (s.lengths) {
     order.resize(B);
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return s.lengths[a] > s.lengths[b]; });
-    if (B && (s.lengths[order[0]] > s.time || s.lengths[order[B - 1]] < 0)) refuse("lengths", "lie outside 0..time");
+    if (B && (s.lengths[order[0]] > N || s.lengths[order[B - 1]] < 0)) refuse("lengths", "lie outside 0..time");
     s.order = order.data();
   }
-  return s;
+  return stack;
 }
 
-// As many threads as there is work for: starting one costs what about half a million multiplications do.
-template <class T> int threads_for(const Scan<T>& s, int asked) {
-  double steps = double(s.batch) * s.time;
-  if (s.lengths) steps = double(std::accumulate(s.lengths, s.lengths + s.batch, int64_t(0)));
-  const double work = steps * gates_of(s.kind) * s.hidden * (s.input + s.hidden);
-  const double most = std::min({double(asked), double(MOST_THREADS), double(s.batch), work / 4e5 + 1});
-  return std::max(1, int(most));
+// y of the stack, by strides, and what was or will be kept.
+template <class T> void take_output(Stack<T>& stack, nb::handle y, nb::handle kept, bool to_write) {
+  Scan<T>& s = stack.all;
+  const Lent output(y, "y", to_write), memory(kept, "kept", to_write);
+  s.y = output.take<T>({s.batch, s.time, stack.width()}, 2);
+  if (output) s.y_row = output.stride(0), s.y_step = output.stride(1);
+  if (memory) stack.kept = memory.room<T>(stack.plan().numbers());
 }
 
 template <class T>
-void forward(const Call& call, const Result& y, const MaybeResult& end_h, const MaybeResult& end_c,
-             const MaybeResult& saved) {
+void forward(const Call& call, const Lent& x, nb::handle y, nb::handle end_h, nb::handle end_c, nb::handle kept) {
   std::vector<int64_t> order;
-  Scan<T> s = read<T>(call, order);
-  s.y = take<T>(MaybeResult(y), "y", {s.batch, s.time, s.hidden}, false);
-  s.y_row = y.stride(0), s.y_step = y.stride(1);
-  s.end[0] = take<T>(end_h, "end h", {s.batch, s.hidden}), s.end[1] = take<T>(end_c, "end c", {s.batch, s.hidden});
-  s.saved = take<T>(saved, "saved", {s.batch, s.time, saved_slots(s.kind) * s.hidden});
+  Stack<T> stack = read<T>(call, x, order);
+  Scan<T>& s = stack.all;
+  if (y.is_none()) refuse("y", "must be there");
+  take_output(stack, y, kept, true);
+  s.end[0] = take_states<T>(Lent(end_h, "end h", true), stack.rows(), s.batch, s.output);
+  s.end[1] = take_states<T>(Lent(end_c, "end c", true), stack.rows(), s.batch, s.hidden);
   if (!s.batch) return;
-  s.threads = threads_for(s, call.threads);
   nb::gil_scoped_release others_may_run;
-  const auto run = of_type<T>(chosen()).forward;
-  Block scratch(run(s, nullptr));
-  run(s, scratch.data());
+  stack.forward();
 }
 
 struct Out {  // the backward's own arrays
-  Array y;
-  Maybe saved, dy, dend_h, dend_c;
-  MaybeResult dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c;
+  nb::handle y, kept, dy, dend_h, dend_c, dx, dbegin_h, dbegin_c, drestart_h, drestart_c;
+  nb::tuple dparts;  // as parts; None where not asked for
 };
 
-template <class T> void backward(const Call& call, const Out& out) {
+template <class T> void backward(const Call& call, const Lent& x, const Out& out) {
   std::vector<int64_t> order;
-  Scan<T> s = read<T>(call, order);
-  const long B = s.batch, N = s.time, D = s.input, H = s.hidden, G = gates_of(s.kind) * H;
-  s.y = const_cast<T*>(take<T>(out.y, "y", {B, N, H}, false));
-  s.y_row = out.y.stride(0), s.y_step = out.y.stride(1);
-  s.saved = const_cast<T*>(take<const T>(out.saved, "saved", {B, N, saved_slots(s.kind) * H}));
+  Stack<T> stack = read<T>(call, x, order);
+  Scan<T>& s = stack.all;
+  const long B = s.batch, N = s.time, H = s.hidden, O = s.output, G = gates_of(s.kind) * H, rows = stack.rows();
+  if (out.y.is_none()) refuse("y", "must be there");
+  take_output(stack, out.y, out.kept, false);
+  if (B && N && !stack.kept && stack.plan().numbers()) refuse("kept", "must be there: the forward kept nothing");
   Gradient<T> g{};
-  g.dy = take<const T>(out.dy, "dy", {B, N, H}, false);
-  if (out.dy) g.dy_row = out.dy->stride(0), g.dy_step = out.dy->stride(1);
-  g.dend[0] = take<const T>(out.dend_h, "dh", {B, H}), g.dend[1] = take<const T>(out.dend_c, "dc", {B, H});
-  g.dx = take<T>(out.dx, "dx", {B, N, D});
-  g.dW = take<T>(out.dW, "dW", {G, D}), g.dR = take<T>(out.dR, "dR", {G, H});
-  g.db_ih = take<T>(out.db_ih, "db_ih", {G}), g.db_hh = take<T>(out.db_hh, "db_hh", {G});
-  g.dbegin[0] = take<T>(out.dbegin_h, "dbegin h", {B, H}), g.dbegin[1] = take<T>(out.dbegin_c, "dbegin c", {B, H});
-  g.drestart[0] = take<T>(out.drestart_h, "drestart h", {B, H});
-  g.drestart[1] = take<T>(out.drestart_c, "drestart c", {B, H});
-  s.threads = threads_for(s, call.threads);
+  const Lent dy(out.dy, "dy");
+  g.dy = dy.take<const T>({B, N, stack.width()}, 2);
+  if (dy) g.dy_row = dy.stride(0), g.dy_step = dy.stride(1);
+  g.dend[0] = take_states<const T>(Lent(out.dend_h, "dh"), rows, B, O);
+  g.dend[1] = take_states<const T>(Lent(out.dend_c, "dc"), rows, B, H);
+  g.dx = Lent(out.dx, "dx", true).take<T>({B, N, s.input});
+  const auto states = [&](nb::handle to, const char* name, long width) {
+    return take_states<T>(Lent(to, name, true), rows, B, width);
+  };
+  g.dbegin[0] = states(out.dbegin_h, "dbegin h", O), g.dbegin[1] = states(out.dbegin_c, "dbegin c", H);
+  g.drestart[0] = states(out.drestart_h, "drestart h", O), g.drestart[1] = states(out.drestart_c, "drestart c", H);
+  if (nb::len(out.dparts) != nb::len(call.parts)) refuse("dparts", "must be as many as parts");
+  const auto widths = norm_widths(s.kind, H);
+  for (long r = 0; r < rows; ++r) {
+    Gradient<T>& to = stack.parts[r].to;
+    const RowOf<T> row{out.dparts, r * call.slots(), call.slots()};
+    to.dW = row.write(SLOT_W, "dW", {G, r < call.directions ? s.input : stack.width()});
+    to.dR = row.write(SLOT_R, "dR", {G, O});
+    to.db_ih = row.write(SLOT_B_IH, "db_ih", {G}), to.db_hh = row.write(SLOT_B_HH, "db_hh", {G});
+    to.dpeephole = row.write(SLOT_PEEPHOLE, "dpeephole", {3, H}), to.dP = row.write(SLOT_P, "dweight_hr", {O, H});
+    for (int i = 0; i < 3; ++i) {
+      to.dgain[i] = row.write(SLOT_NORMS + 2 * i, "the gradient of a norm's weight", {widths[i]});
+      to.dshift[i] = row.write(SLOT_NORMS + 2 * i + 1, "the gradient of a norm's bias", {widths[i]});
+    }
+  }
   nb::gil_scoped_release others_may_run;
-  const auto run = of_type<T>(chosen()).backward;
-  Block dz(size_t(B) * N * dz_slots(s.kind) * H * sizeof(T));
-  g.dz = reinterpret_cast<T*>(dz.data());
-  Block scratch(run(s, g, nullptr));
-  run(s, g, scratch.data());
+  stack.backward(g);
 }
 
-bool is_double(const Array& x) {
-  if (x.dtype() == nb::dtype<double>()) return true;
-  if (x.dtype() == nb::dtype<float>()) return false;
-  refuse("x", "must be float32 or float64");
+// A mask (sequence, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
+template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream, double p) {
+  const long rows = out.size(0), units = out.size(1);
+  T* to = out.take<T>({rows, units});
+  const uint32_t seed = mix(uint32_t(key) + GOLDEN * (stream + 1));
+  const uint64_t below = uint64_t(p * 4294967296.0);
+  const T kept = T(1) / T(std::max(1 - p, 1e-6));
+  for (long b = 0; b < rows && units; ++b) {
+    const uint32_t row = mix(seed + GOLDEN * uint32_t(b + 1));
+    for (long j = 0; j < units; ++j) *to++ = mix(row + GOLDEN * uint32_t(j + 1)) >= below ? kept : T(0);
+  }
+}
+
+// f(number of x's type); false where an input is not dense, and then nothing was done.
+template <class F> bool by_type(nb::handle from, const F& f) {
+  const Lent x(from, "x");
+  try {
+    if (x.of<double>()) f(x, double());
+    else if (x.of<float>()) f(x, float());
+    else refuse("x", "must be float32 or float64");
+  } catch (NotDense) {
+    return false;
+  }
+  return true;
 }
 
 // A float array whose memory comes from the pool and goes back when the array dies.
-template <class T> nb::ndarray<nb::numpy, T> pooled(size_t a, size_t b, size_t c) {
-  auto* block = new Block(std::max<size_t>(1, a * b * c * sizeof(T)));
+template <class T> nb::ndarray<nb::numpy, T> pooled(size_t size) {
+  auto* block = new Block(size * sizeof(T));
   nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
-  return nb::ndarray<nb::numpy, T>(block->data(), {a, b, c}, owner);
+  return nb::ndarray<nb::numpy, T>(block->data(), {size}, owner);
 }
 
 // Stream<T> as Python sees it: arrays in and out, the answer always in the same array.
@@ -170,16 +244,31 @@ template <class T> class PyStream {
     x_.resize(batch * input);
   }
 
-  void add(int kind, int activation, Array W, Array R, Maybe b_ih, Maybe b_hh, Array start) {
-    if (R.ndim() != 2) refuse("R", "must be (gates x hidden, hidden)");
-    const long H = long(R.shape(1)), G = gates_of(Kind(kind)) * H;
-    stream_.add(Kind(kind), Activation(activation), H, take<T>(W, "W", {G, stream_.width()}),
-                take<T>(R, "R", {G, H}), take<const T>(b_ih, "b_ih", {G}), take<const T>(b_hh, "b_hh", {G}),
-                take<T>(start, "start", {kind == LSTM ? 2 : 1, H}));
-    auto* y = new std::vector<T>(stream_.batch() * H);
+  // One more layer: `part` as one row of a call's parts, `start` h or (h, c) to begin from.
+  void add(int kind, int activation, nb::tuple part, nb::handle options, nb::tuple start) try {
+    if (kind < RNN || kind > GRU || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
+    if (long(nb::len(part)) != SLOTS) refuse("part", "must be " + std::to_string(SLOTS) + " tensors");
+    if (long(nb::len(start)) != (kind == LSTM ? 2 : 1)) refuse("start", "must be h, or h and c");
+    const RowOf<T> row{part, 0, SLOTS};
+    const Lent recurrent(row[SLOT_R], "R"), projection(row[SLOT_P], "weight_hr");
+    if (!recurrent || recurrent.dims() != 2) refuse("R", "must be (gates x hidden, output)");
+    Scan<T> s{};
+    s.kind = Kind(kind), s.activation = Activation(activation), s.output = s.hidden = recurrent.size(1);
+    if (projection && projection.dims() == 2) s.hidden = projection.size(1);
+    const long H = s.hidden, O = s.output, G = gates_of(s.kind) * H;
+    s.W = row.read(SLOT_W, "W", {G, stream_.width()}), s.R = row.read(SLOT_R, "R", {G, O});
+    s.b_ih = row.read(SLOT_B_IH, "b_ih", {G}), s.b_hh = row.read(SLOT_B_HH, "b_hh", {G});
+    s.options = read_options(flags_of<T>(options), s.kind, H, O, row);
+    s.begin[0] = Lent(start[0], "start h").template take<const T>({O});
+    if (kind == LSTM) s.begin[1] = Lent(start[1], "start c").template take<const T>({H});
+    if (!s.W || !s.R || !s.begin[0] || (kind == LSTM && !s.begin[1])) refuse("W, R and start", "must be there");
+    stream_.add(s);
+    auto* y = new std::vector<T>(stream_.batch() * O);
     nb::capsule owner(y, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    answer_ = nb::cast(nb::ndarray<nb::numpy, T>(y->data(), {size_t(stream_.batch()), size_t(H)}, owner));
+    answer_ = nb::cast(nb::ndarray<nb::numpy, T>(y->data(), {size_t(stream_.batch()), size_t(O)}, owner));
     y_ = y->data();
+  } catch (NotDense) {
+    refuse("a weight", "is not dense");
   }
 
   nb::object step(const Array& x) {
@@ -200,7 +289,7 @@ template <class T> class PyStream {
   // A view of h (which = 0) or c of one layer; it lives as long as the stream.
   nb::ndarray<nb::numpy, T> state(nb::handle self, size_t layer, int which) {
     if (layer >= stream_.layers() || which < 0 || which >= stream_.states(layer)) refuse("state", "is not there");
-    return {stream_.state(layer, which), {size_t(stream_.batch()), size_t(stream_.hidden(layer))}, self};
+    return {stream_.state(layer, which), {size_t(stream_.batch()), size_t(stream_.size(layer, which))}, self};
   }
 
  private:
@@ -219,9 +308,8 @@ template <class T> class PyStream {
 template <class T> void bind_stream(nb::module_& m, const char* name) {
   nb::class_<PyStream<T>>(m, name, "A stack of layers that takes one step at a time.")
       .def(nb::init<long, long, bool>(), nb::arg("batch"), nb::arg("input"), nb::arg("residual"))
-      .def("add", &PyStream<T>::add, nb::arg("kind"), nb::arg("activation"), nb::arg("W").noconvert(),
-           nb::arg("R").noconvert(), nb::arg("b_ih").noconvert().none(), nb::arg("b_hh").noconvert().none(),
-           nb::arg("start").noconvert())
+      .def("add", &PyStream<T>::add, nb::arg("kind"), nb::arg("activation"), nb::arg("part"),
+           nb::arg("options").none(), nb::arg("start"))
       .def("step", &PyStream<T>::step, nb::arg("x").noconvert())
       .def("reset", &PyStream<T>::reset, nb::arg("row"))
       .def("state", [](nb::handle self, size_t layer, int which) {
@@ -232,39 +320,53 @@ template <class T> void bind_stream(nb::module_& m, const char* name) {
 }  // namespace
 
 #define OST_CALL                                                                                                    \
-  int kind, int activation, Array x, Array W, Array R, Maybe b_ih, Maybe b_hh, Maybe begin_h, Maybe begin_c,         \
-      Maybe lengths, Maybe resets, Maybe restart_h, Maybe restart_c, Maybe mask, bool reverse, int threads
+  int kind, int activation, bool reverse, long layers, long directions, int threads, nb::handle x, nb::handle h,     \
+      nb::handle c, nb::handle restart_h, nb::handle restart_c, nb::handle lengths, nb::handle resets, nb::tuple parts, \
+      nb::handle options
 #define OST_PACK                                                                                                   \
-  Call { kind, activation, x, W, R, b_ih, b_hh, begin_h, begin_c, lengths, resets, restart_h, restart_c, mask, reverse, threads }
-
+  Call { kind, activation, reverse, layers, directions, threads, x, h, c, restart_h, restart_c, lengths, resets, parts, options }
 #define OST_ARGS                                                                                                    \
-  nb::arg("kind"), nb::arg("activation"), nb::arg("x").noconvert(), nb::arg("W").noconvert(),                       \
-      nb::arg("R").noconvert(), OST_OPTIONAL("b_ih"), OST_OPTIONAL("b_hh"), OST_OPTIONAL("begin_h"),                 \
-      OST_OPTIONAL("begin_c"), OST_OPTIONAL("lengths"), OST_OPTIONAL("resets"), OST_OPTIONAL("restart_h"),           \
-      OST_OPTIONAL("restart_c"), OST_OPTIONAL("mask"), nb::arg("reverse"), nb::arg("threads")
-#define OST_OPTIONAL(name) nb::arg(name).noconvert().none()
+  nb::arg("kind"), nb::arg("activation"), nb::arg("reverse"), nb::arg("layers"), nb::arg("directions"),             \
+      nb::arg("threads"), nb::arg("x"), OST_OPTIONAL("h"), OST_OPTIONAL("c"), OST_OPTIONAL("restart_h"),             \
+      OST_OPTIONAL("restart_c"), OST_OPTIONAL("lengths"), OST_OPTIONAL("resets"), nb::arg("parts"),         \
+      OST_OPTIONAL("options")
+#define OST_OPTIONAL(name) nb::arg(name).none()
 
 NB_MODULE(_kernels, m) {
   m.doc() = "The fused kernels: plain pointers and sizes, no torch.";
   m.def("instruction_set", [] { return std::string(chosen().name); }, "The instruction set that was chosen.");
-  m.def("saved_slots", [](int kind) { return saved_slots(Kind(kind)); }, nb::arg("kind"), "Times hidden: what is kept of a step.");
-  m.def("pooled_f32", &pooled<float>, nb::arg("a"), nb::arg("b"), nb::arg("c"),
-        "An array (a, b, c) of float32 in memory that is used again.");
-  m.def("pooled_f64", &pooled<double>, nb::arg("a"), nb::arg("b"), nb::arg("c"),
-        "An array (a, b, c) of float64 in memory that is used again.");
+  m.def("saved", [](int kind, bool reset_before, bool projected, bool normed, bool zoned) {
+    const Saved saved(Kind(kind), reset_before, projected, normed, zoned);
+    return std::pair(saved.slots, saved.numbers);
+  }, nb::arg("kind"), nb::arg("reset_before"), nb::arg("projected"), nb::arg("normed"), nb::arg("zoned"),
+     "What is kept of a step: (times hidden, numbers beside).");
+  m.def("kept_numbers", [](long steps, long width, long layers, long directions, long above) {
+    return Kept(steps, width, layers, directions, above).numbers();
+  }, nb::arg("steps"), nb::arg("width"), nb::arg("layers"), nb::arg("directions"), nb::arg("above"),
+     "How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.");
+  m.def("mask", [](nb::handle out, int64_t key, uint32_t stream, double p) {
+    const Lent lent(out, "mask", true);
+    if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
+    lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
+  }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
+  m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");
+  m.def("pooled_f64", &pooled<double>, nb::arg("size"), "So many float64 in memory that is used again.");
   bind_stream<float>(m, "StreamF32");
   bind_stream<double>(m, "StreamF64");
-  m.def("forward", [](OST_CALL, Result y, MaybeResult end_h, MaybeResult end_c, MaybeResult saved) {
-    is_double(x) ? forward<double>(OST_PACK, y, end_h, end_c, saved) : forward<float>(OST_PACK, y, end_h, end_c, saved);
-  }, OST_ARGS, nb::arg("y").noconvert(), OST_OPTIONAL("end_h"), OST_OPTIONAL("end_c"), OST_OPTIONAL("saved"),
-     "A whole sequence forward, into y, the end states and what the backward needs.");
-  m.def("backward", [](OST_CALL, Array y, Maybe saved, Maybe dy, Maybe dend_h, Maybe dend_c, MaybeResult dx,
-                       MaybeResult dW, MaybeResult dR, MaybeResult db_ih, MaybeResult db_hh, MaybeResult dbegin_h,
-                       MaybeResult dbegin_c, MaybeResult drestart_h, MaybeResult drestart_c) {
-    const Out out{y, saved, dy, dend_h, dend_c, dx, dW, dR, db_ih, db_hh, dbegin_h, dbegin_c, drestart_h, drestart_c};
-    is_double(x) ? backward<double>(OST_PACK, out) : backward<float>(OST_PACK, out);
-  }, OST_ARGS, nb::arg("y").noconvert(), OST_OPTIONAL("saved"), OST_OPTIONAL("dy"), OST_OPTIONAL("dend_h"),
-     OST_OPTIONAL("dend_c"), OST_OPTIONAL("dx"), OST_OPTIONAL("dW"), OST_OPTIONAL("dR"), OST_OPTIONAL("db_ih"),
-     OST_OPTIONAL("db_hh"), OST_OPTIONAL("dbegin_h"), OST_OPTIONAL("dbegin_c"), OST_OPTIONAL("drestart_h"),
-     OST_OPTIONAL("drestart_c"), "A whole sequence backward, into the gradients that are asked for.");
+  m.def("forward", [](OST_CALL, nb::handle y, nb::handle end_h, nb::handle end_c, nb::handle kept) {
+    return by_type(x, [&](const Lent& lent, auto number) {
+      forward<decltype(number)>(OST_PACK, lent, y, end_h, end_c, kept);
+    });
+  }, OST_ARGS, nb::arg("y"), OST_OPTIONAL("end_h"), OST_OPTIONAL("end_c"), OST_OPTIONAL("kept"),
+     "A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, "
+     "nothing was done.");
+  m.def("backward", [](OST_CALL, nb::handle y, nb::handle kept, nb::handle dy, nb::handle dend_h, nb::handle dend_c,
+                       nb::handle dx, nb::handle dbegin_h, nb::handle dbegin_c, nb::handle drestart_h,
+                       nb::handle drestart_c, nb::tuple dparts) {
+    const Out out{y, kept, dy, dend_h, dend_c, dx, dbegin_h, dbegin_c, drestart_h, drestart_c, dparts};
+    return by_type(x, [&](const Lent& lent, auto number) { backward<decltype(number)>(OST_PACK, lent, out); });
+  }, OST_ARGS, nb::arg("y"), OST_OPTIONAL("kept"), OST_OPTIONAL("dy"), OST_OPTIONAL("dend_h"), OST_OPTIONAL("dend_c"),
+     OST_OPTIONAL("dx"), OST_OPTIONAL("dbegin_h"), OST_OPTIONAL("dbegin_c"), OST_OPTIONAL("drestart_h"),
+     OST_OPTIONAL("drestart_c"), nb::arg("dparts"),
+     "A stack of layers backward, into the gradients that are asked for; False as forward's.");
 }

@@ -1,13 +1,15 @@
 // Memory that is used again: touching fresh pages costs more than a pass over a small layer.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <map>
 #include <mutex>
 #include <new>
 #include <vector>
 
-// Blocks by powers of two. What is given back is kept, up to a limit, and handed out again.
+// Blocks by sizes, eight to each power of two. What is given back is kept, up to a limit, and handed out again.
 class Pool {
  public:
   static Pool& shared() {
@@ -27,8 +29,12 @@ class Pool {
         return block;
       }
     }
-    void* block = std::aligned_alloc(64, size);
+    const bool large = size >= HUGE_PAGE;
+    void* block = std::aligned_alloc(large ? HUGE_PAGE : 64, size);
     if (!block) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (large) madvise(block, size, MADV_HUGEPAGE);  // a wish: with small pages it is only slower
+#endif
     return block;
   }
 
@@ -46,11 +52,13 @@ class Pool {
   }
 
  private:
+  static constexpr size_t HUGE_PAGE = size_t(2) << 20;
   static constexpr size_t LIMIT = size_t(256) << 20;
   static size_t rounded(size_t bytes) {
-    size_t size = 4096;
-    while (size < bytes) size *= 2;
-    return size;
+    size_t power = 4096;
+    while (power * 2 <= bytes) power *= 2;
+    const size_t step = power >= HUGE_PAGE && power / 8 < HUGE_PAGE ? HUGE_PAGE : power / 8;
+    return bytes <= power ? power : (bytes + step - 1) / step * step;
   }
 
   std::mutex lock_;

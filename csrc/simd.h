@@ -26,11 +26,15 @@ template <> struct Simd<float> {
   typedef float Vec __attribute__((vector_size(VECTOR_BYTES)));
   typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
   typedef int32_t Int __attribute__((vector_size(VECTOR_BYTES)));
+  typedef int32_t Flags __attribute__((vector_size(VECTOR_BYTES)));  // 32 bits a lane, whatever T is
+  typedef uint32_t Bits __attribute__((vector_size(VECTOR_BYTES)));
 };
 template <> struct Simd<double> {
   typedef double Vec __attribute__((vector_size(VECTOR_BYTES)));
   typedef double Loose __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
   typedef int64_t Int __attribute__((vector_size(VECTOR_BYTES)));
+  typedef int32_t Flags __attribute__((vector_size(VECTOR_BYTES / 2)));
+  typedef uint32_t Bits __attribute__((vector_size(VECTOR_BYTES / 2)));
 };
 template <class T> using Vec = typename Simd<T>::Vec;
 template <class T> constexpr int LANES = VECTOR_BYTES / int(sizeof(T));

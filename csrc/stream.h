@@ -11,21 +11,25 @@ template <class T> class Stream {
  public:
   Stream(long batch, long input, bool residual) : batch_(batch), input_(input), residual_(residual) {}
 
-  // One more layer on top; W and R may go away afterwards. `start` has one or two rows: h and c to begin from.
-  void add(Kind kind, Activation activation, long hidden, const T* W, const T* R, const T* b_ih, const T* b_hh,
-           const T* start) {
-    Scan<T> s{};
-    s.kind = kind, s.activation = activation, s.batch = batch_, s.time = 1, s.input = width(), s.hidden = hidden;
-    s.W = W, s.R = R, s.b_ih = b_ih, s.b_hh = b_hh, s.threads = 1;
-    const auto run = of_type<T>(chosen());
+  // One more layer on top, of which a scan says the cell, its weights and (as `begin`) one row of each state to start
+  // from. All of them may go away afterwards.
+  void add(Scan<T> s) {
+    s.batch = batch_, s.time = 1, s.input = width(), s.threads = 1;
     auto layer = std::make_unique<Layer>();
+    layer->states = s.kind == LSTM ? 2 : 1;
+    layer->state.resize(batch_ * (s.output + s.hidden));
+    layer->y.resize(batch_ * s.output);
+    layer->start.assign(s.begin[0], s.begin[0] + s.output);
+    if (layer->states > 1) layer->start.insert(layer->start.end(), s.begin[1], s.begin[1] + s.hidden);
+    const auto run = of_type<T>(chosen());
     layer->packed = std::make_unique<Block>(run.pack(s, nullptr));
     run.pack(s, layer->packed->data());
     s.packed = layer->packed->data(), s.W = s.R = s.b_ih = s.b_hh = nullptr;
-    layer->states = kind == LSTM ? 2 : 1;
-    layer->start.assign(start, start + layer->states * hidden);
-    layer->state.resize(layer->states * batch_ * hidden);
-    layer->y.resize(batch_ * hidden);
+    own(layer->small, s.options.peephole, 3 * s.hidden);
+    for (Norm<T>* norm : {&s.options.norm_x, &s.options.norm_h, &s.options.norm_c}) {
+      const long width = norm == &s.options.norm_c ? s.hidden : gates_of(s.kind) * s.hidden;
+      own(layer->small, norm->gain, width), own(layer->small, norm->shift, width);
+    }
     layer->scan = s;
     scratch_ = std::max(scratch_, run.forward(s, nullptr));
     layers_.push_back(std::move(layer));
@@ -35,19 +39,20 @@ template <class T> class Stream {
 
   long batch() const { return batch_; }
   long input() const { return input_; }
-  long width() const { return layers_.empty() ? input_ : layers_.back()->scan.hidden; }
+  long width() const { return layers_.empty() ? input_ : layers_.back()->scan.output; }
   size_t layers() const { return layers_.size(); }
-  long hidden(size_t k) const { return layers_[k]->scan.hidden; }
   int states(size_t k) const { return layers_[k]->states; }
-  // h (which = 0) or c of layer k, (batch, hidden).
-  T* state(size_t k, int which) { return layers_[k]->state.data() + which * batch_ * hidden(k); }
+  // Numbers in one row of h (which = 0) or c of layer k.
+  long size(size_t k, int which) const { return which == 0 ? layers_[k]->scan.output : layers_[k]->scan.hidden; }
+  // h (which = 0) or c of layer k, (batch, size).
+  T* state(size_t k, int which) { return layers_[k]->state.data() + which * batch_ * size(k, 0); }
 
   // Stream b begins anew.
   void reset(long b) {
     for (size_t k = 0; k < layers_.size(); ++k)
       for (int i = 0; i < states(k); ++i) {
-        const T* from = layers_[k]->start.data() + i * hidden(k);
-        std::copy(from, from + hidden(k), state(k, i) + b * hidden(k));
+        const T* from = layers_[k]->start.data() + i * size(k, 0);
+        std::copy(from, from + size(k, i), state(k, i) + b * size(k, i));
       }
   }
 
@@ -59,11 +64,11 @@ template <class T> class Stream {
       Scan<T>& s = layer.scan;
       T* to = k + 1 == layers_.size() ? y : layer.y.data();
       s.x = x, s.x_row = s.input, s.x_step = s.input;
-      s.y = to, s.y_row = s.hidden, s.y_step = s.hidden;
+      s.y = to, s.y_row = s.output, s.y_step = s.output;
       for (int i = 0; i < layer.states; ++i) s.begin[i] = s.end[i] = state(k, i);
       forward(s, room_->data());
-      if (residual_ && k && s.input == s.hidden)
-        for (long i = 0; i < batch_ * s.hidden; ++i) to[i] += x[i];
+      if (residual_ && k && s.input == s.output)
+        for (long i = 0; i < batch_ * s.output; ++i) to[i] += x[i];
       x = to;
     }
   }
@@ -74,7 +79,15 @@ template <class T> class Stream {
     int states;
     std::unique_ptr<Block> packed;
     std::vector<T> start, state, y;
+    std::vector<std::vector<T>> small;  // what the kernels read unpacked
   };
+
+  // A copy in place of the original, where there is one.
+  static void own(std::vector<std::vector<T>>& copies, const T*& numbers, long count) {
+    if (!numbers) return;
+    copies.emplace_back(numbers, numbers + count);
+    numbers = copies.back().data();
+  }
 
   long batch_, input_;
   bool residual_;

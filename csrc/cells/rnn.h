@@ -1,13 +1,13 @@
 // The simple recurrent cell: h' = f(a), a = W x + R h + b. See cells/rnn.py.
 #pragma once
 
-#include "../kernels.h"
-#include "../simd.h"
+#include "../spot.h"
 
 namespace {
 
-template <class T> struct Rnn {
+template <class T, bool WITH> struct Rnn {
   using V = Vec<T>;
+  static constexpr bool OPTIONS = WITH;
   // Pre-activations of one step: which of the z slots the input's and the state's products fill.
   static constexpr int Z = 1, X_FIRST = 0, X_GATES = 1, H_FIRST = 0, H_GATES = 1;
   static constexpr int STATES = 1, SAVED = 0, DZ = 1;
@@ -15,6 +15,8 @@ template <class T> struct Rnn {
 
   static int x_gate(int slot) { return slot; }
   static int h_gate(int slot) { return slot; }
+  static constexpr int dz_of_x(int gate) { return gate; }
+  static constexpr int dz_of_h(int gate) { return gate; }
 
   static V activate(Activation f, V a) {
     switch (f) {
@@ -34,10 +36,15 @@ template <class T> struct Rnn {
     }
   }
 
-  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const T* z, V, T*, T*, int) { return activate(s.activation, load(z)); }
+  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T*, T* saved, int n) {
+    const V h = activate(s.activation, load(z));
+    if (WITH && saved && s.options.zoned) store(saved + at.raw * s.hidden, h, n);
+    return h;
+  }
 
   struct Back { V dz[DZ], dh, dc; };
-  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const T*, int, V h, V, V, V dh, V) {
+  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const Spot<T>& at, const T* saved, int n, V h, V, V, V dh, V) {
+    if (WITH && s.options.zoned) h = load(saved + at.raw * s.hidden, n);
     return {{dh * slope(s.activation, h)}, V{}, V{}};
   }
 };

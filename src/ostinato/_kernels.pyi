@@ -9,21 +9,29 @@ from numpy.typing import NDArray
 def instruction_set() -> str:
     """The instruction set that was chosen."""
 
-def saved_slots(kind: int) -> int:
-    """Times hidden: what is kept of a step."""
+def saved(kind: int, reset_before: bool, projected: bool, normed: bool, zoned: bool) -> tuple[int, int]:
+    """What is kept of a step: (times hidden, numbers beside)."""
 
-def pooled_f32(a: int, b: int, c: int) -> NDArray[numpy.float32]:
-    """An array (a, b, c) of float32 in memory that is used again."""
+def kept_numbers(steps: int, width: int, layers: int, directions: int, above: int) -> int:
+    """
+    How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.
+    """
 
-def pooled_f64(a: int, b: int, c: int) -> NDArray[numpy.float64]:
-    """An array (a, b, c) of float64 in memory that is used again."""
+def mask(out: object, key: int, stream: int, p: float) -> None:
+    """A dropout mask of one number a sequence and unit."""
+
+def pooled_f32(size: int) -> NDArray[numpy.float32]:
+    """So many float32 in memory that is used again."""
+
+def pooled_f64(size: int) -> NDArray[numpy.float64]:
+    """So many float64 in memory that is used again."""
 
 class StreamF32:
     """A stack of layers that takes one step at a time."""
 
     def __init__(self, batch: int, input: int, residual: bool) -> None: ...
 
-    def add(self, kind: int, activation: int, W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, start: Annotated[NDArray, dict(device='cpu', writable=False)]) -> None: ...
+    def add(self, kind: int, activation: int, part: tuple, options: object | None, start: tuple) -> None: ...
 
     def step(self, x: Annotated[NDArray, dict(device='cpu', writable=False)]) -> object: ...
 
@@ -36,7 +44,7 @@ class StreamF64:
 
     def __init__(self, batch: int, input: int, residual: bool) -> None: ...
 
-    def add(self, kind: int, activation: int, W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, start: Annotated[NDArray, dict(device='cpu', writable=False)]) -> None: ...
+    def add(self, kind: int, activation: int, part: tuple, options: object | None, start: tuple) -> None: ...
 
     def step(self, x: Annotated[NDArray, dict(device='cpu', writable=False)]) -> object: ...
 
@@ -44,10 +52,12 @@ class StreamF64:
 
     def state(self, layer: int, which: int) -> NDArray[numpy.float64]: ...
 
-def forward(kind: int, activation: int, x: Annotated[NDArray, dict(device='cpu', writable=False)], W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, lengths: Annotated[NDArray, dict(device='cpu', writable=False)] | None, resets: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, mask: Annotated[NDArray, dict(device='cpu', writable=False)] | None, reverse: bool, threads: int, y: Annotated[NDArray, dict(device='cpu')], end_h: Annotated[NDArray, dict(device='cpu')] | None, end_c: Annotated[NDArray, dict(device='cpu')] | None, saved: Annotated[NDArray, dict(device='cpu')] | None) -> None:
+def forward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, end_h: object | None, end_c: object | None, kept: object | None) -> bool:
     """
-    A whole sequence forward, into y, the end states and what the backward needs.
+    A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, nothing was done.
     """
 
-def backward(kind: int, activation: int, x: Annotated[NDArray, dict(device='cpu', writable=False)], W: Annotated[NDArray, dict(device='cpu', writable=False)], R: Annotated[NDArray, dict(device='cpu', writable=False)], b_ih: Annotated[NDArray, dict(device='cpu', writable=False)] | None, b_hh: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, begin_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, lengths: Annotated[NDArray, dict(device='cpu', writable=False)] | None, resets: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, restart_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, mask: Annotated[NDArray, dict(device='cpu', writable=False)] | None, reverse: bool, threads: int, y: Annotated[NDArray, dict(device='cpu', writable=False)], saved: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dy: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dend_h: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dend_c: Annotated[NDArray, dict(device='cpu', writable=False)] | None, dx: Annotated[NDArray, dict(device='cpu')] | None, dW: Annotated[NDArray, dict(device='cpu')] | None, dR: Annotated[NDArray, dict(device='cpu')] | None, db_ih: Annotated[NDArray, dict(device='cpu')] | None, db_hh: Annotated[NDArray, dict(device='cpu')] | None, dbegin_h: Annotated[NDArray, dict(device='cpu')] | None, dbegin_c: Annotated[NDArray, dict(device='cpu')] | None, drestart_h: Annotated[NDArray, dict(device='cpu')] | None, drestart_c: Annotated[NDArray, dict(device='cpu')] | None) -> None:
-    """A whole sequence backward, into the gradients that are asked for."""
+def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple) -> bool:
+    """
+    A stack of layers backward, into the gradients that are asked for; False as forward's.
+    """

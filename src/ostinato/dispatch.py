@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from inspect import signature
 from typing import Any
 
@@ -12,8 +13,12 @@ from torch import Tensor
 from ostinato.cells.cell import Cell, GatedCell, State, Weights, get, names
 from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
+from ostinato.ops.kernel import Plan, Tensors
+from ostinato.ops.random import Zoneout
 from ostinato.sequence import as_lengths, as_tensor
 
+_PLAIN = Stages()
+_TYPES = (torch.float32, torch.float64)
 _log = logging.getLogger("ostinato.dispatch")
 
 
@@ -33,17 +38,54 @@ def unserved(cell: GatedCell, w: Weights, x: Tensor, stages: Stages) -> str | No
     """Why no kernel runs this call, or None where one does."""
     if (reason := cell.unfused()) is not None:
         return reason
-    if stages.zoneout is not None:
-        return "zoneout: no kernel yet"
-    if x.device.type != "cpu":
-        return f"no kernel for the device {x.device.type}"
-    if x.dtype not in (torch.float32, torch.float64):
-        return f"no kernel for {x.dtype}"
-    if any(v.dtype != x.dtype or v.device != x.device for v in w.values()):
-        return "weights and input differ in type or device"
     if not probes.compiling() and probes.transforming():
         return "a functorch transform or forward-mode AD is running"
+    return unfit(x, w.values())
+
+
+def unfit(x: Tensor, weights: Iterable[Tensor | None]) -> str | None:
+    """Why kernels cannot read these tensors, or None where they can. Asked at each call: written to cost little."""
+    dtype = x.dtype
+    if not x.is_cpu:
+        return f"no kernel for the device {x.device.type}"
+    if dtype not in _TYPES:
+        return f"no kernel for {dtype}"
+    for v in weights:
+        if v is not None and (v.dtype is not dtype or not v.is_cpu):
+            return "weights and input differ in type or device"
     return None
+
+
+def plan_for(cell: GatedCell, layers: int, directions: int, zoneout: Zoneout | None) -> Plan | None:
+    """How kernels run a whole stack of such cells without chance, or None where none does."""
+    return fused.plan_of(cell, False, layers, directions, zoneout) if cell.unfused() is None else None
+
+
+def row_names(cell: GatedCell, plan: Plan | None, suffix: str) -> list[str | None]:
+    """The names of a row's tensors on the layer that owns them, in the order of `kernel.Inputs`; None where absent."""
+    if plan is None:
+        return []
+    named = cell.shapes().keys() | {f"{norm}.{part}" for norm in cell.norms() for part in ("weight", "bias")}
+    return [_named(name, suffix) if name in named else None for name in fused.names_of_row(cell, plan)]
+
+
+def _named(name: str, suffix: str) -> str:
+    """weight_ih -> weight_ih_l0, norm_ih.bias -> norm_ih_l0.bias."""
+    owner, dot, part = name.partition(".")
+    return owner + suffix + dot + part
+
+
+def run_stack(plan: Plan, x: Tensor, states: Tensors, stages: Stages, rows: Tensors) -> tuple[Tensor, State] | None:
+    """A whole stack of gated cells in one call, or None where it must be run one direction at a time.
+
+    Args:
+        plan: what the cells are.
+        states: h, c and those after a reset, each (rows, batch, size); None where zeros or absent.
+        rows: the weights of all rows, flat, as in `kernel.Inputs`.
+    """
+    if not probes.known() or unfit(x, rows) is not None:
+        return None
+    return fused.stack((x, *states, stages.lengths, stages.resets, *rows), plan)
 
 
 def scan(
@@ -87,9 +129,11 @@ def _like(cell: Cell, start: State, state: State) -> State:
 
 def stages_of(x: Tensor, lengths: Any, resets: Any) -> Stages:
     """Lengths and resets as the loop takes them, checked against x (batch, time, ...)."""
-    (batch, time), known = x.shape[:2], probes.known()
+    if lengths is None and resets is None:
+        return _PLAIN
+    batch, time = x.shape[:2]
     return Stages(
-        lengths=None if lengths is None else as_lengths(lengths, batch, time, known=known),
+        lengths=None if lengths is None else as_lengths(lengths, batch, time, known=probes.known()),
         resets=None if resets is None else _as_resets(resets, x),
     )
 
@@ -115,7 +159,7 @@ def kernels() -> list[tuple[str, str]]:
         reason = get(name)(2, 2, own_weights=False).unfused()
         rows.append((name, "fused kernel, forward and backward" if reason is None else f"reference loop ({reason})"))
         rows += [(f"  {option}", "reference loop") for option in _unserved_options(name) if reason is None]
-    return [*rows, ("zoneout, any cell", "reference loop")]
+    return rows
 
 
 def _unserved_options(name: str) -> list[str]:

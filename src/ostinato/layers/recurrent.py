@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from inspect import signature
-from typing import Any
+from operator import attrgetter
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import run, stages_of
+from ostinato.dispatch import plan_for, row_names, run, run_stack, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
 from ostinato.sequence import Sequence, as_tensor
@@ -94,8 +95,12 @@ class Recurrent(nn.Module):
         self._cells = nn.ModuleList([first, *more])  # equations without weights: those are the layer's own, below
         for cell_, suffix in self._each():
             cell_.declare(self, suffix)
+        self._state_names, self._sizes = first.state_names, first.sizes()
+        expected = random.Zoneout(self.zoneout) if any(self.zoneout) else None
+        self._plan = plan_for(first, num_layers, self.num_directions, expected)
+        self._names = [name for cell_, suffix in self._each() for name in row_names(cell_, self._plan, suffix)]
         if learn_initial_state:
-            for name, size in zip(first.state_names, first.sizes(), strict=True):
+            for name, size in zip(self._state_names, self._sizes, strict=True):
                 self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
         self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
@@ -176,18 +181,53 @@ class Recurrent(nn.Module):
         begin, restart = self._begin(hx, x), None if resets is None else self._learnt()
         stages = stages_of(x, lengths, resets)
         key = random.draw_key() if self.training and self._random() else None
-        ends: list[State] = []
-        for k in range(self.num_layers):
-            y, states = self._layer(k, x, begin, restart, stages, key)
+        dropped = self.dropout if key is not None else 0.0
+        if self.residual or (dropped and self.num_layers > 1):
+            ends = []
+            for k in range(self.num_layers):
+                y, end = self._layers(k, k + 1, x, begin, restart, stages, key)
+                ends.append(end)
+                if k + 1 < self.num_layers and dropped:
+                    y = random.dropout(y, cast(Tensor, key), _stream(k, 0, "layer"), dropped)
+                x = y + x if self.residual and k and y.shape == x.shape else y
+            return x, tuple(torch.cat(each) for each in zip(*ends, strict=True))
+        return self._layers(0, self.num_layers, x, begin, restart, stages, key)
+
+    def _layers(
+        self, first: int, last: int, x: Tensor, begin: State | None, restart: State | None, stages: Stages,
+        key: Tensor | None,
+    ) -> tuple[Tensor, State]:  # fmt: skip
+        """Layers first..last - 1, with nothing between them: in one call of a kernel, or one by one."""
+        if self._plan is not None and (key is None or not self._noisy()):
+            found = self._in_one_call(first, last, x, begin, restart, stages)
+            if found is not None:
+                return found
+        begin, ends = self._zeros(x) if begin is None else begin, []
+        for k in range(first, last):
+            x, states = self._layer(k, x, begin, restart, stages, key)
             ends += states
-            if k + 1 < self.num_layers and self.dropout and key is not None:
-                y = random.dropout(y, key, _stream(k, 0, "layer"), self.dropout)
-            x = y + x if self.residual and k and y.shape == x.shape else y
         return x, tuple(torch.stack(each) for each in zip(*ends, strict=True))
+
+    def _in_one_call(
+        self, first: int, last: int, x: Tensor, begin: State | None, restart: State | None, stages: Stages
+    ) -> tuple[Tensor, State] | None:
+        names, plan = self._names, self._plan
+        assert plan is not None
+        if last - first < plan.layers:
+            part = slice(first * plan.directions, last * plan.directions)
+            names = names[part.start * plan.own : part.stop * plan.own]
+            begin, restart = (s and tuple(v[part] for v in s) for s in (begin, restart))
+            plan = plan._replace(layers=last - first)
+        again = () if restart is None else (s[:, None].expand(-1, x.shape[0], -1) for s in restart)
+        states = (*_pair(begin or ()), *_pair(again))
+        own = self._parameters  # nn.Module's own lookup, for what a parametrization makes, takes ten times as long
+        rows = [None if n is None else own[n] if n in own else attrgetter(n)(self) for n in names]
+        return run_stack(plan, x, states, stages, rows)
 
     def _layer(
         self, k: int, x: Tensor, begin: State, restart: State | None, stages: Stages, key: Tensor | None
     ) -> tuple[Tensor, list[State]]:
+        """One layer, a direction at a time."""
         outputs, states = [], []
         for d, suffix in enumerate(self._suffixes(k)):
             cell, row = self._cell(k), k * self.num_directions + d
@@ -206,18 +246,13 @@ class Recurrent(nn.Module):
         """Recurrent dropout's mask and zoneout's, for one layer and direction."""
         if not (self.recurrent_dropout or any(self.zoneout)):
             return {}
-        (batch, time), sizes = x.shape[:2], self._cell(k).sizes()
-        mask = zoneout = None
+        sizes, mask, zoneout = self._cell(k).sizes(), None, None
         if key is not None and self.recurrent_dropout:
             p = self.recurrent_dropout
-            mask = random.keep(key, _stream(k, d, "state"), (batch, sizes[0]), p, x) / max(1 - p, 1e-6)
+            mask = random.unit_mask(key, _stream(k, d, "state"), (x.shape[0], sizes[0]), p, x)
         if any(self.zoneout):
-            zoneout = tuple(
-                1 - random.keep(key, _stream(k, d, "h" if i == 0 else "c"), (batch, time, size), p, x)
-                if key is not None
-                else p
-                for i, (p, size) in enumerate(zip(self.zoneout, sizes, strict=True))
-            )
+            streams = tuple(_stream(k, d, use) for use in ("h", "c")[: len(sizes)])
+            zoneout = random.Zoneout(self.zoneout, key, () if key is None else streams)
         return {"mask": mask, "zoneout": zoneout}
 
     # States ------------------------------------------------------------------------------------
@@ -225,27 +260,29 @@ class Recurrent(nn.Module):
     def _learnt(self) -> State | None:
         if not self.learn_initial_state:
             return None
-        return tuple(getattr(self, f"{name}0") for name in self._cell(0).state_names)
+        return tuple(getattr(self, f"{name}0") for name in self._state_names)
 
-    def _begin(self, hx: Tensor | State | None, x: Tensor) -> State:
-        """The state before the first step, each (layers x directions, batch, size)."""
-        rows, batch, cell = self.num_layers * self.num_directions, x.shape[0], self._cell(0)
+    def _begin(self, hx: Tensor | State | None, x: Tensor) -> State | None:
+        """The state before the first step, each (layers x directions, batch, size); None for zeros."""
+        batch = x.shape[0]
         if hx is not None:
-            return tuple(map(partial(_alike, x), cell.state_names, self._state(hx, (batch,))))
+            return tuple(map(partial(_alike, x), self._state_names, self._state(hx, (batch,))))
         learnt = self._learnt()
-        if learnt is not None:
-            return tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
-        return tuple(x.new_zeros(rows, batch, size) for size in cell.sizes())
+        return None if learnt is None else tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
+
+    def _zeros(self, x: Tensor) -> State:
+        rows = self.num_layers * self.num_directions
+        return tuple(x.new_zeros(rows, x.shape[0], size) for size in self._cell(0).sizes())
 
     def _state(self, hx: Tensor | State, batch: tuple[int, ...]) -> State:
         """A state that was handed in, checked; `batch` is () for unbatched input."""
-        rows, cell = self.num_layers * self.num_directions, self._cell(0)
+        rows, names, sizes = self.num_layers * self.num_directions, self._state_names, self._sizes
         state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        if len(state) != len(cell.sizes()) or not all(isinstance(s, Tensor) for s in state):
+        if len(state) != len(sizes) or not all(isinstance(s, Tensor) for s in state):
             found = [type(s).__name__ for s in state]
-            raise ValueError(f"the state must be {' and '.join(cell.state_names)}, a tensor each; found {found}")
+            raise ValueError(f"the state must be {' and '.join(names)}, a tensor each; found {found}")
         axes = "(layers x directions, batch, size)" if batch else "(layers x directions, size) for unbatched input"
-        for name, s, size in zip(cell.state_names, state, cell.sizes(), strict=True):
+        for name, s, size in zip(names, state, sizes, strict=True):
             wanted = (rows, *batch, size)
             if s.shape != wanted:
                 raise ValueError(f"state {name} must be {axes} = {wanted}; found {tuple(s.shape)}")
@@ -273,7 +310,11 @@ class Recurrent(nn.Module):
                 yield self._cell(k), suffix
 
     def _random(self) -> bool:
-        return bool(self.dropout or self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
+        return bool(self.dropout or self._noisy())
+
+    def _noisy(self) -> bool:
+        """Whether training draws something for each direction."""
+        return bool(self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
 
     def arguments(self) -> dict[str, Any]:
         """What makes this layer again: `Recurrent(**layer.arguments())`."""
@@ -367,6 +408,12 @@ class GRU(Recurrent):
         super().__init__(
             "gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
         )
+
+
+def _pair(tensors: Iterable[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """h and c; None where there is none."""
+    h, c, *_ = (*tensors, None, None)
+    return h, c
 
 
 _USES = ("layer", "weight", "state", "h", "c")

@@ -7,7 +7,7 @@ second derivatives are exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,129 +15,239 @@ from torch import Tensor
 from ostinato.cells.cell import GatedCell, State, Weights, get
 from ostinato.cells.loop import Stages, run_gated
 from ostinato.ops import kernel, probes
-from ostinato.ops.kernel import ACTIVATIONS, KINDS, Inputs, Plan
+from ostinato.ops.kernel import ACTIVATIONS, KINDS, NAMES, SHARED, Inputs, Options, Plan, Tensors
+from ostinato.ops.random import Zoneout
+
+N = TypeVar("N", int, float)
 
 
 def eager(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
-    """Run now, by the cheapest way that autograd can follow."""
-    inputs, plan = _inputs(w, x, state, stages), _plan(cell, stages)
-    if not torch.is_grad_enabled() or not any(v is not None and v.requires_grad for v in inputs[:9]):
-        y, end, _ = kernel.forward(inputs, plan, keep=False)
-        return y, end
-    y, *end = _Fused.apply(plan, *inputs)
-    return y, tuple(end)
+    """One direction of one layer, now."""
+    plan = plan_of(cell, stages.reverse, zoneout=_drawn(stages))
+    return stack(_inputs(cell, plan, w, x, state, stages), plan)
+
+
+def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
+    """A whole stack of layers, now, by the cheapest way that autograd can follow; see `kernel.Inputs`."""
+    track = negated = False
+    for v in tensors:
+        if v is not None:
+            track, negated = track or v.requires_grad, negated or v.is_neg()
+    if negated:  # the memory of such a view (torch's lazy .conj().imag) holds the opposite of its values
+        tensors = [v if v is None else v.resolve_neg() for v in tensors]
+    if track and torch.is_grad_enabled():
+        y, *ends = _Fused.apply(plan, *tensors)
+        return y, tuple(ends)
+    y, end, _ = kernel.forward(tensors, plan, keep=False)
+    return y, end
 
 
 def opaque(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """Run as one node of a graph that torch.compile or torch.export makes."""
-    y, h, c, _ = torch.ops.ostinato.scan(*_inputs(w, x, state, stages), *_plan(cell, stages))
+    plan = plan_of(cell, stages.reverse, zoneout=_drawn(stages))
+    tensors = Inputs(*_inputs(cell, plan, w, x, state, stages))  # type: ignore[arg-type]
+    y, h, c, _ = torch.ops.ostinato.scan(*tensors, *_flat(plan))
     return y, (h, c)[: len(state)]
 
 
-def _plan(cell: GatedCell, stages: Stages) -> Plan:
+def plan_of(
+    cell: GatedCell, reverse: bool = False, layers: int = 1, directions: int = 1, zoneout: Zoneout | None = None
+) -> Plan:
+    """How the kernels run this cell, which must be one that they serve."""
     assert cell.kernel is not None
-    return KINDS[cell.kernel], ACTIVATIONS[getattr(cell, "nonlinearity", "tanh")], stages.reverse
+    activation = ACTIVATIONS[getattr(cell, "nonlinearity", "tanh")]
+    coupled, before = getattr(cell, "coupled_gates", False), not getattr(cell, "reset_after", True)
+    options = None
+    if coupled or before or zoneout is not None or cell.norms() or set(cell.shapes()) - set(NAMES):
+        rates, streams = ((), ()) if zoneout is None else (zoneout.rates, zoneout.streams)
+        drawn = None if zoneout is None or zoneout.key is None else _two(streams, 0)
+        options = Options(coupled, before, _two(rates, 0.0), drawn)
+    return Plan(KINDS[cell.kernel], activation, reverse, layers, directions, options)
 
 
-def _inputs(w: Weights, x: Tensor, state: State, stages: Stages) -> Inputs:
+def _drawn(stages: Stages) -> Zoneout | None:
+    assert stages.zoneout is None or isinstance(stages.zoneout, Zoneout)
+    return stages.zoneout
+
+
+def _two(numbers: Sequence[N], missing: N) -> tuple[N, N]:
+    return numbers[0] if numbers else missing, numbers[1] if len(numbers) > 1 else missing
+
+
+def row_of(
+    cell: GatedCell, plan: Plan, w: Weights, mask: Tensor | None = None, key: Tensor | None = None
+) -> list[Tensor | None]:
+    """One row's own tensors in the order of `kernel.Inputs`."""
+    drawn = {"mask": mask, "key": key}
+    return [drawn[name] if name in drawn else w.get(name) for name in names_of_row(cell, plan)]
+
+
+def names_of_row(cell: GatedCell, plan: Plan) -> list[str]:
+    """The names of a row's tensors, in the order of `kernel.Inputs`; "" for a norm that the cell has not."""
+    if plan.options is None:
+        return list(NAMES)
+    norms = [f"{name}.{part}" for name in cell.norms() for part in ("weight", "bias")]
+    return [*NAMES, "peephole", "weight_hr", *norms, *[""] * (6 - len(norms)), "key"]
+
+
+def _inputs(cell: GatedCell, plan: Plan, w: Weights, x: Tensor, state: State, stages: Stages) -> list[Tensor | None]:
     c = state[1] if len(state) > 1 else None
     restart_h, restart_c = (*(stages.restart or ()), None, None)[:2]
-    return Inputs(
-        x, w["weight_ih"], w["weight_hh"], w.get("bias_ih"), w.get("bias_hh"), state[0], c, restart_h, restart_c,
-        stages.mask, stages.lengths, stages.resets,
-    )  # fmt: skip
+    zoneout = _drawn(stages)
+    key = None if zoneout is None else zoneout.key
+    shared = (x, state[0], c, restart_h, restart_c, stages.lengths, stages.resets)
+    return [*shared, *row_of(cell, plan, w, stages.mask, key)]
 
 
 class _Fused(torch.autograd.Function):
-    """y, h[, c] of one layer and direction."""
+    """y, h[, c] of a stack of layers."""
 
     @staticmethod
     def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        inputs = Inputs(*tensors)  # type: ignore[arg-type]  # x, W, R and h are never None
-        y, end, saved = kernel.forward(inputs, plan, keep=True)
+        y, end, kept = kernel.forward(tensors, plan, keep=True)
         ctx.plan = plan
-        ctx.save_for_backward(y, saved, *inputs)  # held by torch, which lets go of it after the backward
+        ctx.save_for_backward(y, kept, *tensors)  # held by torch, which lets go of it after the backward
         ctx.set_materialize_grads(False)
         return y, *end
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        y, saved, *tensors = ctx.saved_tensors
-        inputs, wanted = Inputs(*tensors), tuple(ctx.needs_input_grad[1:10])
+        y, kept, *tensors = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or probes.transforming() or any(map(probes.batched, gradients)):
-            found = by_reference(inputs, ctx.plan, gradients, wanted)
-        else:
-            found = kernel.backward(inputs, ctx.plan, y, saved, gradients, wanted)
-        return None, *found, None, None, None
+            return None, *by_reference(tensors, ctx.plan, gradients, wanted)
+        return None, *kernel.backward(tensors, ctx.plan, y, kept, gradients, wanted)
 
 
-def by_reference(
-    inputs: Inputs, plan: Plan, gradients: Sequence[Tensor | None], wanted: Sequence[bool]
-) -> tuple[Tensor | None, ...]:
-    """The gradients of the first nine inputs by the reference loop, themselves differentiable."""
+def by_reference(tensors: Tensors, plan: Plan, gradients: Tensors, wanted: Sequence[bool]) -> tuple[Tensor | None, ...]:
+    """The gradients of the tensors by the reference loop, themselves differentiable."""
     create = torch.is_grad_enabled()
     with torch.enable_grad():
-        inputs = Inputs(*_aliases(inputs))  # type: ignore[arg-type]  # None where it was None
-        y, end = run_reference(inputs, plan)
+        tensors = _aliases(tensors)
+        y, end = run_reference(tensors, plan)
         pairs = [(o, g) for o, g in zip((y, *end), gradients, strict=False) if g is not None and o.requires_grad]
-        asked = [v for v, w in zip(inputs[:9], wanted, strict=True) if w and v is not None]
+        asked = [v for v, w in zip(tensors, wanted, strict=True) if w and v is not None]
         if not pairs:
-            return (None,) * 9
+            return (None,) * len(tensors)
         outputs, weights = [o for o, _ in pairs], [g for _, g in pairs]
         found = iter(torch.autograd.grad(outputs, asked, weights, create_graph=create, allow_unused=True))
-        return tuple(next(found) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True))
+        return tuple(next(found) if w and v is not None else None for v, w in zip(tensors, wanted, strict=True))
 
 
-def _aliases(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _aliases(tensors: Tensors) -> list[Tensor | None]:
     """The same values as new nodes: where h was made from x, the gradient of x must not hold h's part too."""
     return [v.view_as(v) if v is not None and v.requires_grad else v for v in tensors]
 
 
-def run_reference(inputs: Inputs, plan: Plan) -> tuple[Tensor, State]:
+def run_reference(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
     """The same call through the cell's own loop."""
-    kind, activation, reverse = plan
-    name = {number: name for name, number in KINDS.items()}[kind]
-    options = {"nonlinearity": {n: word for word, n in ACTIVATIONS.items()}[activation]} if name == "rnn" else {}
-    cell = get(name)(inputs.W.shape[1], inputs.R.shape[1], inputs.b_ih is not None, own_weights=False, **options)
-    named = {"weight_ih": inputs.W, "weight_hh": inputs.R, "bias_ih": inputs.b_ih, "bias_hh": inputs.b_hh}
-    state = (inputs.h,) if inputs.c is None else (inputs.h, inputs.c)
-    restart = tuple(v for v in (inputs.restart_h, inputs.restart_c) if v is not None) or None
-    stages = Stages(inputs.lengths, inputs.resets, restart, inputs.mask, None, reverse)
-    return run_gated(cell, {k: v for k, v in named.items() if v is not None}, inputs.x, state, stages)
+    x, h, c, restart_h, restart_c, lengths, resets = tensors[:SHARED]
+    assert x is not None
+    states, ends, directions = (h, c) if plan.kind == KINDS["lstm"] else (h,), [], plan.directions
+    for k in range(plan.layers):
+        outputs = []
+        for d in range(directions):
+            row = k * directions + d
+            own = Inputs(*tensors[:SHARED], *tensors[SHARED + plan.own * row : SHARED + plan.own * (row + 1)])  # type: ignore[arg-type]
+            cell = _cell_of(plan, own, x.shape[2])
+            w = {
+                name: v
+                for name, v in zip(names_of_row(cell, plan), own[SHARED : SHARED + plan.own], strict=True)
+                if v is not None and name not in ("mask", "key")
+            }
+            begin = tuple(
+                x.new_zeros(x.shape[0], n) if s is None else _row(s, row)
+                for s, n in zip(states, cell.sizes(), strict=True)
+            )
+            restart = tuple(_row(s, row) for s in (restart_h, restart_c) if s is not None) or None
+            stages = Stages(lengths, resets, restart, own.mask, _zoneout(plan, own), plan.reverse != (d == 1))
+            y, end = run_gated(cell, w, x, begin, stages)
+            outputs.append(y)
+            ends.append(end)
+        x = torch.cat(outputs, -1) if directions > 1 else outputs[0]
+    if h is not None and h.dim() == 2:
+        return x, ends[0]
+    return x, tuple(torch.stack(each) for each in zip(*ends, strict=True))
+
+
+def _cell_of(plan: Plan, own: Inputs, width: int) -> GatedCell:
+    """The cell whose equation one row is."""
+    name, options = {number: name for name, number in KINDS.items()}[plan.kind], plan.options or Options()
+    said: dict[str, Any] = {"layer_norm": own.gain_0 is not None}
+    if name == "rnn":
+        said["nonlinearity"] = {number: word for word, number in ACTIVATIONS.items()}[plan.activation]
+    elif name == "gru":
+        said["reset_after"] = not options.reset_before
+    else:
+        said |= {"peephole": own.peephole is not None, "coupled_gates": options.coupled}
+        said["proj_size"] = 0 if own.P is None else own.P.shape[0]
+    hidden = own.R.shape[1] if own.P is None else own.P.shape[1]
+    return get(name)(width, hidden, own.b_ih is not None, own_weights=False, **said)
+
+
+def _zoneout(plan: Plan, own: Inputs) -> Zoneout | None:
+    if plan.options is None or not any(plan.options.zoneout):
+        return None
+    states = 2 if plan.kind == KINDS["lstm"] else 1
+    return Zoneout(plan.options.zoneout[:states], own.key, (plan.options.streams or ())[:states])
+
+
+def _row(state: Tensor, row: int) -> Tensor:
+    return state if state.dim() == 2 else state[row]
 
 
 # The custom op: what torch.compile and torch.export see ---------------------------------------------
 
 _READS = (
-    "Tensor x, Tensor W, Tensor R, Tensor? b_ih, Tensor? b_hh, Tensor h, Tensor? c, Tensor? restart_h, "
-    "Tensor? restart_c, Tensor? mask, Tensor? lengths, Tensor? resets"
+    "Tensor x, Tensor h, Tensor? c, Tensor? restart_h, Tensor? restart_c, Tensor? lengths, Tensor? resets, "
+    "Tensor W, Tensor R, Tensor? b_ih, Tensor? b_hh, Tensor? mask, Tensor? peephole, Tensor? P, Tensor? gain_0, "
+    "Tensor? shift_0, Tensor? gain_1, Tensor? shift_1, Tensor? gain_2, Tensor? shift_2, Tensor? key"
 )
-_SCAN = f"({_READS}, int kind, int activation, bool reverse) -> (Tensor y, Tensor h, Tensor c, Tensor saved)"
-_BACK = (
-    f"({_READS}, int kind, int activation, bool reverse, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, "
-    "bool[] wanted) -> Tensor[]"
+_FLAT = (
+    "int kind, int activation, bool reverse, bool coupled, bool reset_before, float zoneout_h, float zoneout_c, "
+    "int stream_h, int stream_c"  # -1: the expectation
 )
+_SCAN = f"({_READS}, {_FLAT}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)"
+_BACK = f"({_READS}, {_FLAT}, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, bool[] wanted) -> Tensor[]"
+
+_ALL = len(Inputs._fields)  # arguments that are tensors
+_PLAN = _ALL + 9  # and, after them, those that make a plan
+
+
+def _flat(plan: Plan) -> tuple[Any, ...]:
+    """A plan of one row, in the types that an operation of torch takes."""
+    options = plan.options or Options()
+    return (*plan[:3], options.coupled, options.reset_before, *options.zoneout, *(options.streams or (-1, -1)))
+
+
+def _planned(args: tuple[Any, ...]) -> tuple[Inputs, Plan]:
+    """The arguments of an operation; every row has the tensors of options here."""
+    coupled, before, rate_h, rate_c, stream_h, stream_c = args[_ALL + 3 : _PLAN]
+    options = Options(coupled, before, (rate_h, rate_c), None if stream_h < 0 else (stream_h, stream_c))
+    return Inputs(*args[:_ALL]), Plan(args[_ALL], args[_ALL + 1], args[_ALL + 2], options=options)
 
 
 def _scan(*args: Any) -> tuple[Tensor, ...]:
-    inputs, plan = Inputs(*args[:12]), args[12:15]
+    inputs, plan = _planned(args)
     y, end, saved = kernel.forward(inputs, plan, keep=True)
     h, c = (*end, y.new_empty(0))[:2]
-    return y, h, c, y.new_empty(0) if saved is None else saved
+    width = kernel.saved_width(inputs, plan, kernel.sizes(inputs, plan)[1])
+    return y, h, c, y.new_empty(*y.shape[:2], width) if saved is None else saved.view(*y.shape[:2], width)
 
 
 def _scan_fake(*args: Any) -> tuple[Tensor, ...]:
-    x, R, c, kind = args[0], args[2], args[6], args[12]
-    batch, time, hidden = x.shape[0], x.shape[1], R.shape[1]
-    slots = {KINDS["rnn"]: 0, KINDS["lstm"]: 5, KINDS["gru"]: 4}[kind]
-    saved = x.new_empty(batch, time, slots * hidden) if slots else x.new_empty(0)
-    end_c = x.new_empty(0) if c is None else x.new_empty(batch, hidden)
-    return x.new_empty(batch, time, hidden), x.new_empty(batch, hidden), end_c, saved
+    inputs, plan = _planned(args)
+    x, (output, hidden) = inputs.x, kernel.sizes(inputs, plan)
+    batch, time = x.shape[0], x.shape[1]
+    saved = x.new_empty(batch, time, kernel.saved_width(inputs, plan, hidden))
+    end_c = x.new_empty(0) if inputs.c is None else x.new_empty(batch, hidden)
+    return x.new_empty(batch, time, output), x.new_empty(batch, output), end_c, saved
 
 
 def _back(*args: Any) -> list[Tensor]:
-    inputs, plan, (y, saved, *gradients), wanted = Inputs(*args[:12]), args[12:15], args[15:20], args[20]
-    found = kernel.backward(inputs, plan, y, saved if saved.numel() else None, tuple(gradients), tuple(wanted))
+    inputs, plan = _planned(args)
+    y, saved, *gradients, wanted = args[_PLAN:]
+    found = kernel.backward(inputs, plan, y, saved if saved.numel() else None, gradients, wanted)
     return [inputs.x.new_empty(0) if g is None else g for g in found]
 
 
@@ -145,46 +255,47 @@ def _back_fake(*args: Any) -> list[Tensor]:
     x = args[0]
     return [
         torch.empty_like(v, memory_format=torch.contiguous_format) if w and v is not None else x.new_empty(0)
-        for v, w in zip(args[:9], args[20], strict=True)
+        for v, w in zip(args[:_ALL], args[-1], strict=True)
     ]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     y, _, _, saved = output
-    ctx.plan = tuple(inputs[12:15])
-    ctx.save_for_backward(y, saved, *inputs[:12])
+    ctx.plan = tuple(inputs[_ALL:_PLAN])
+    ctx.save_for_backward(y, saved, *inputs[:_ALL])
     ctx.mark_non_differentiable(saved)
     ctx.set_materialize_grads(False)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
     y, saved, *tensors = ctx.saved_tensors
-    inputs, wanted = Inputs(*tensors), list(ctx.needs_input_grad[:9])
+    inputs, wanted = Inputs(*tensors), list(ctx.needs_input_grad[:_ALL])
     dc = dc if inputs.c is not None else None
     made = torch.ops.ostinato.scan_backward(*inputs, *ctx.plan, y, saved, dy, dh, dc, wanted)
-    found = [g if w and v is not None else None for g, v, w in zip(made, inputs[:9], wanted, strict=True)]
-    return *found, None, None, None, None, None, None
+    found = [g if w and v is not None else None for g, v, w in zip(made, inputs, wanted, strict=True)]
+    return *found, *[None] * (_PLAN - _ALL)
 
 
 def _save_back(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.plan, ctx.wanted = tuple(inputs[12:15]), inputs[20]
-    ctx.save_for_backward(*inputs[:12], *inputs[17:20])
+    ctx.plan, ctx.wanted = tuple(inputs[_ALL:_PLAN]), inputs[-1]
+    ctx.save_for_backward(*inputs[:_ALL], *inputs[_PLAN + 2 : _PLAN + 5])
 
 
 def _differentiate_back(ctx: Any, seconds: list[Tensor | None]) -> tuple[Any, ...]:
     create = torch.is_grad_enabled()
     with torch.enable_grad():
         tensors = _aliases(ctx.saved_tensors)
-        inputs, gradients = Inputs(*tensors[:12]), tensors[12:]  # type: ignore[arg-type]
-        firsts = by_reference(inputs, ctx.plan, gradients, ctx.wanted)
+        gradients = tensors[_ALL:]
+        inputs, plan = _planned((*tensors[:_ALL], *ctx.plan))
+        firsts = by_reference(inputs, plan, gradients, ctx.wanted)
         pairs = [(f, s) for f, s in zip(firsts, seconds, strict=True) if f is not None and s is not None]
-        sources = [v for v in (*inputs[:9], *gradients) if v is not None and v.requires_grad]
+        sources = [v for v in (*inputs, *gradients) if v is not None and v.requires_grad]
         outputs, weights = [f for f, _ in pairs], [s for _, s in pairs]
         made = torch.autograd.grad(outputs, sources, weights, create_graph=create, allow_unused=True)
     found = iter(made)
-    first = [next(found) if v is not None and v.requires_grad else None for v in inputs[:9]]
+    first = [next(found) if v is not None and v.requires_grad else None for v in inputs]
     last = [next(found) if v is not None and v.requires_grad else None for v in gradients]
-    return *first, *[None] * 6, None, None, *last, None
+    return *first, *[None] * (_PLAN - _ALL + 2), *last, None
 
 
 def _register() -> None:

@@ -1,7 +1,9 @@
-"""Tensors in, tensors out: the calls into the C++ kernels, with buffers made and pointers lent."""
+"""Tensors in, tensors out: the calls into the C++ kernels, with buffers made and memory lent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -12,71 +14,142 @@ from ostinato import _kernels
 KINDS = {"rnn": 0, "lstm": 1, "gru": 2}
 ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
 
+Tensors = Sequence[Tensor | None]
 
-Plan = tuple[int, int, bool]  # kind, activation, whether each sequence is read from its end
+
+class Options(NamedTuple):
+    """What the plain cells have not, as far as no tensor says it.
+
+    Attributes:
+        coupled: the LSTM's i = 1 - f.
+        reset_before: the GRU resets h before R_n sees it.
+        zoneout: how much of h and c is kept.
+        streams: of zoneout's random numbers for h and c; None for the expectation.
+    """
+
+    coupled: bool = False
+    reset_before: bool = False
+    zoneout: tuple[float, float] = (0.0, 0.0)
+    streams: tuple[int, int] | None = None
+
+
+class Plan(NamedTuple):
+    """What a fused scan is, beside its tensors.
+
+    Attributes:
+        kind, activation: numbers of KINDS and ACTIVATIONS.
+        reverse: whether the first direction reads each sequence from its end; a second one reads the other way.
+        layers, directions: of the stack; it has layers x directions rows.
+        options: None for a plain cell, whose rows have fewer tensors.
+    """
+
+    kind: int
+    activation: int
+    reverse: bool = False
+    layers: int = 1
+    directions: int = 1
+    options: Options | None = None
+
+    @property
+    def own(self) -> int:
+        """How many tensors each row has."""
+        return OWN if self.options is None else OWN + MORE
 
 
 class Inputs(NamedTuple):
-    """All tensors that a fused scan reads; those that may be left out are None.
+    """All tensors that a fused scan of one row reads; those that may be left out are None.
 
-    Shapes: x (batch, time, input); W (gates x hidden, input); R (gates x hidden, hidden); biases
-    (gates x hidden,); h, c, restart_h, restart_c and mask (batch, hidden).
+    A stack hands over the same, flat, and its further rows' own after them. A plain cell's row ends with the
+    mask. Shapes: x (batch, time, input); states and restarts (rows, batch, size), where there is one row also
+    (batch, size), None for zeros; lengths (batch,); resets (batch, time); W (gates x hidden, input);
+    R (gates x hidden, output); biases (gates x hidden,); mask (batch, output); peephole (3, hidden);
+    P (output, hidden); gains and shifts of the cell's norms in their order; key () int64.
     """
 
     x: Tensor
-    W: Tensor
-    R: Tensor
-    b_ih: Tensor | None
-    b_hh: Tensor | None
-    h: Tensor
-    c: Tensor | None
-    restart_h: Tensor | None
-    restart_c: Tensor | None
-    mask: Tensor | None
-    lengths: Tensor | None
-    resets: Tensor | None
-
-
-class Gradients(NamedTuple):
-    """What the backward gives, in the order of `Inputs`; None where it was not asked for."""
-
-    x: Tensor | None
-    W: Tensor | None
-    R: Tensor | None
-    b_ih: Tensor | None
-    b_hh: Tensor | None
     h: Tensor | None
     c: Tensor | None
     restart_h: Tensor | None
     restart_c: Tensor | None
+    lengths: Tensor | None
+    resets: Tensor | None
+    W: Tensor
+    R: Tensor
+    b_ih: Tensor | None
+    b_hh: Tensor | None
+    mask: Tensor | None
+    peephole: Tensor | None = None
+    P: Tensor | None = None
+    gain_0: Tensor | None = None
+    shift_0: Tensor | None = None
+    gain_1: Tensor | None = None
+    shift_1: Tensor | None = None
+    gain_2: Tensor | None = None
+    shift_2: Tensor | None = None
+    key: Tensor | None = None
 
 
-def forward(inputs: Inputs, plan: Plan, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
-    """Output (batch, time, hidden), end states, and what the backward needs where `keep` is set."""
-    batch, time, hidden = *inputs.x.shape[:2], inputs.R.shape[1]
-    y = inputs.x.new_empty(batch, time, hidden)
-    end_h = inputs.x.new_empty(batch, hidden)
-    end_c = None if inputs.c is None else inputs.x.new_empty(batch, hidden)
-    slots = _kernels.saved_slots(plan[0])
-    saved = _pooled(inputs.x, batch, time, slots * hidden) if keep and slots else None
-    _kernels.forward(*_call(inputs, plan), *map(_lend, (y, end_h, end_c, saved)))
-    return y, (end_h,) if end_c is None else (end_h, end_c), saved
+SHARED = 7  # tensors before the first row's
+OWN = 5  # tensors of each row
+MORE = 9  # and of one with options
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "mask")  # of a row
+
+
+# From torch 2.10 on a tensor lends its memory by itself; before, a numpy array does it for the tensor.
+LENDS = hasattr(Tensor, "__dlpack_c_exchange_api__")
+
+
+def forward(tensors: Tensors, plan: Plan, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+    """Output (batch, time, directions x hidden), end states, and what the backward needs where `keep` is set."""
+    x, h = tensors[0], tensors[1]
+    assert x is not None
+    kind, _, _, layers, directions, _ = plan
+    (batch, time, _), (output, hidden) = x.shape, sizes(tensors, plan)
+    y = x.new_empty(batch, time, directions * output)
+    lead = (layers * directions,) if h is None or h.dim() == 3 else ()
+    end_h = x.new_empty(*lead, batch, output)
+    end_c = x.new_empty(*lead, batch, hidden) if kind == KINDS["lstm"] else None
+    size = 0
+    if keep:
+        size = _kernels.kept_numbers(
+            batch * time, saved_width(tensors, plan, hidden), layers, directions, directions * output
+        )
+    kept = _pooled(x, size) if size else None
+    _call(_kernels.forward, tensors, plan, y, end_h, end_c, kept)
+    return y, (end_h,) if end_c is None else (end_h, end_c), kept
+
+
+def sizes(tensors: Tensors, plan: Plan) -> tuple[int, int]:
+    """Widths of h and of c: the same but for a projection."""
+    R, P = tensors[SHARED + 1], None if plan.options is None else tensors[SHARED + OWN + 1]
+    assert R is not None
+    return R.shape[1], R.shape[1] if P is None else P.shape[1]
+
+
+def saved_width(tensors: Tensors, plan: Plan, hidden: int) -> int:
+    """Numbers that a step of a row keeps for the backward; `hidden` may be a symbol."""
+    slots, beside = _saved(plan, *(plan.options is not None and tensors[SHARED + OWN + i] is not None for i in (1, 2)))
+    return slots * hidden + beside
+
+
+@cache
+def _saved(plan: Plan, projected: bool, normed: bool) -> tuple[int, int]:
+    options = plan.options or Options()
+    return _kernels.saved(plan.kind, options.reset_before, projected, normed, any(options.zoneout))
 
 
 def backward(
-    inputs: Inputs,
+    tensors: Tensors,
     plan: Plan,
     y: Tensor,
-    saved: Tensor | None,
-    gradients: tuple[Tensor | None, ...],
-    wanted: tuple[bool, ...],
-) -> Gradients:
-    """The gradients of those of the first nine inputs that are `wanted`, from those of y, h and c."""
-    dy, dh, dc = (g if g is None else g.contiguous() for g in (*gradients, None)[:3])
-    out = Gradients(*(_room(v) if w and v is not None else None for v, w in zip(inputs[:9], wanted, strict=True)))
-    if plan[0] != KINDS["rnn"] and saved is None and y.numel():
-        raise RuntimeError("the forward kept nothing for this backward")
-    _kernels.backward(*_call(inputs, plan), *map(_lend, (y, saved, dy, dh, dc, *out)))
+    kept: Tensor | None,
+    gradients: Tensors,
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """The gradients of those of `tensors` that are `wanted`, from those of y, h and c."""
+    given = [g if g is None else g.resolve_neg() for g in (*gradients, None)[:3]]
+    out = tuple(_room(v) if w and v is not None else None for v, w in zip(tensors, wanted, strict=True))
+    _call(_kernels.backward, tensors, plan, y, kept, *given, *out[: SHARED - 2], out[SHARED:])
     return out
 
 
@@ -84,21 +157,28 @@ def _room(like: Tensor) -> Tensor:
     return torch.empty_like(like, memory_format=torch.contiguous_format)
 
 
-def _call(inputs: Inputs, plan: Plan) -> tuple[Any, ...]:
-    x = inputs.x if inputs.x.stride(-1) == 1 else inputs.x.contiguous()  # the kernels take any other strides
-    W, R, b_ih, b_hh, h, c, restart_h, restart_c, mask, lengths, resets = map(_lend, inputs[1:])
-    kind, activation, reverse = plan
-    return (
-        kind, activation, x.detach().numpy(), W, R, b_ih, b_hh, h, c, lengths, resets, restart_h, restart_c, mask,
-        reverse, torch.get_num_threads(),
-    )  # fmt: skip
+def _call(run: Any, tensors: Tensors, plan: Plan, *more: Any) -> None:
+    """Run with memory lent; inputs that the kernels cannot read as they lie are copied first."""
+    kind, activation, reverse, layers, directions, options = plan
+    numbers = (kind, activation, reverse, layers, directions, torch.get_num_threads())
+    shared, rows = tensors[:SHARED], tuple(tensors[SHARED:])
+    if not run(*numbers, *_lend((*shared, rows)), options, *_lend(more)):
+        run(*numbers, *_lend(_dense((*shared, rows))), options, *_lend(_dense(more)))
 
 
-def _lend(tensor: Tensor | None) -> Any:
-    """The tensor's memory as a numpy array, a tenth of the cost of DLPack; a copy only of what is not dense."""
-    return None if tensor is None else tensor.detach().contiguous().numpy()
+def _dense(given: Any) -> Any:
+    if isinstance(given, tuple):
+        return tuple(map(_dense, given))
+    return given if given is None else given.contiguous()
 
 
-def _pooled(like: Tensor, *shape: int) -> Tensor:
+def _lend(given: Any) -> Any:
+    if LENDS or given is None:
+        return given
+    return tuple(map(_lend, given)) if isinstance(given, tuple) else given.detach().numpy()
+
+
+def _pooled(like: Tensor, size: int) -> Tensor:
+    """Memory that is used again, not zeroed."""
     make = _kernels.pooled_f64 if like.dtype == torch.float64 else _kernels.pooled_f32
-    return torch.from_numpy(make(*shape))
+    return torch.from_numpy(make(size))

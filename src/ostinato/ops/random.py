@@ -6,8 +6,13 @@ generator at each forward. The same place gets the same number however the work 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+from ostinato import _kernels
+from ostinato.ops import kernel, probes
 
 _WORD = 0xFFFFFFFF
 
@@ -45,8 +50,39 @@ def keep(key: Tensor, stream: int, shape: tuple[int, ...], p: float, like: Tenso
     return (v >= int(p * 2**32)).to(like.dtype)
 
 
+def unit_mask(key: Tensor, stream: int, shape: tuple[int, int], p: float, like: Tensor) -> Tensor:
+    """A mask (sequence, unit) of 1 / (1 - p) where `keep` has ones: of the same numbers, made in one pass."""
+    if not (like.is_cpu and like.dtype in (torch.float32, torch.float64) and probes.known()):
+        return keep(key, stream, shape, p, like) / max(1 - p, 1e-6)
+    mask = like.new_empty(shape)
+    _kernels.mask(mask if kernel.LENDS else mask.numpy(), int(key), stream, p)
+    return mask
+
+
 def dropout(x: Tensor, key: Tensor, stream: int, p: float) -> Tensor:
     """x with entries set to 0 with probability p, the rest scaled by 1 / (1 - p) (Srivastava 2014)."""
     if p >= 1:
         return torch.zeros_like(x)
     return x * (keep(key, stream, tuple(x.shape), p, x) / (1 - p))
+
+
+class Zoneout(NamedTuple):
+    """How much of the old state is kept, for each of its tensors (Krueger 2017).
+
+    Attributes:
+        rates: the parts that are kept.
+        key: of the random masks (`draw_key`); None for the expectation.
+        streams: one number for each mask.
+    """
+
+    rates: tuple[float, ...]
+    key: Tensor | None = None
+    streams: tuple[int, ...] = ()
+
+    def parts(self, x: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor | float, ...]:
+        """For each tensor of the state a number, or a mask (batch, time, size) of ones (kept) and zeros."""
+        if self.key is None:
+            return self.rates
+        shapes = [(x.shape[0], x.shape[1], size) for size in sizes]
+        places = zip(self.streams, shapes, self.rates, strict=True)
+        return tuple(1 - keep(self.key, stream, shape, p, x) for stream, shape, p in places)

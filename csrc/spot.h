@@ -1,0 +1,22 @@
+// Where a cell stands when it works on one vector of units: what its options need beside its own numbers.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace {
+
+template <class T> struct Spot {
+  long j;         // the first of its units
+  Vec<T> kept;    // zoneout of c: how much stays
+  int raw;        // the slot that keeps c~ or h~
+  T* row;         // a whole row beside the cell's: c' before its norm, or a second product
+  T* peephole;    // where this row of the batch gathers the gradient of p, at j
+
+  inline __attribute__((always_inline)) Vec<T> mix(Vec<T> old, Vec<T> made) const {
+    return kept * old + (T(1) - kept) * made;
+  }
+  static inline __attribute__((always_inline)) void add(T* sum, Vec<T> v, int n) { store(sum, load(sum, n) + v, n); }
+};
+
+}  // namespace
