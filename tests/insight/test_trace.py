@@ -204,6 +204,7 @@ def test_unbatched_packed_and_time_first():
     close(turned.states["c"], alone.states["c"])
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_weights_that_are_made_anew_at_each_call():
     """torch's parametrizations, and the hooks of the older weight_norm."""
     x = torch.randn(2, 4, 3, dtype=torch.float64)
