@@ -15,8 +15,8 @@ from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
 
 OURS: dict[type[nn.Module], type[Recurrent]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
 _ALIKE = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
-# Lists of the same weights that torch keeps for cuDNN: they would be out of date when the layer comes back.
-_LISTS = ("_flat_weights", "_flat_weight_refs", "_flat_weights_names", "_all_weights")
+# torch's second list of the same weights, for cuDNN: it would grow out of date, and is made anew on the way back.
+_LISTS = ("_flat_weights", "_flat_weight_refs")
 
 
 class _Change(NamedTuple):
@@ -24,8 +24,7 @@ class _Change(NamedTuple):
 
     part: Any
     kind: type[nn.Module]
-    aside: dict[str, Any]  # torch's own attributes
-    added: set[str]  # names of ours
+    added: set[str]  # names of our attributes
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,21 +146,21 @@ def _counterpart(part: Any) -> Recurrent:
 def _take_over(part: nn.Module) -> _Change:
     """Make torch's layer ours."""
     ours, own, kind = _counterpart(part), vars(part), type_before_parametrizations(part)
-    aside = {name: own.pop(name) for name in _LISTS if name in own}
+    for name in _LISTS:
+        own.pop(name, None)
     added = vars(ours).keys() - own.keys()
     own.update({name: vars(ours)[name] for name in added})
     part.add_module("_cells", ours._cells)
     _become(part, type(ours))
-    return _Change(part, kind, aside, added)
+    return _Change(part, kind, added)
 
 
 def _give_back(change: _Change) -> None:
-    part, kind, aside, added = change
+    part, kind, added = change
     for name in added:
         delattr(part, name)
     del part._cells
     _become(part, kind)
-    vars(part).update(aside)
     part._init_flat_weights()
 
 
