@@ -1,6 +1,10 @@
 """The examples run, and show what they say they show."""
 
-from examples import forecast_sunspots, own_cell, stream_without_torch
+from examples import accelerate, forecast_sunspots, own_cell, stream_without_torch
+
+
+def test_a_model_of_torch_is_accelerated():
+    assert accelerate.main(batch=8, longest=20) < 1e-5
 
 
 def test_a_cell_of_ones_own_learns():

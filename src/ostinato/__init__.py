@@ -19,9 +19,11 @@ _HOME = {
     "Recurrent": "layers",
     "Sequence": "sequence",
     "Spec": "spec",
+    "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
     "scan": "dispatch",
+    "trace": "insight.trace",
 }
 __all__ = [
     "GRU",
@@ -34,15 +36,19 @@ __all__ = [
     "Sequence",
     "Spec",
     "__version__",
+    "accelerate",
     "load",
     "save",
     "scan",
+    "trace",
 ]
 
 if TYPE_CHECKING:
     from ostinato.cells import Cell, GatedCell
     from ostinato.dispatch import scan
+    from ostinato.insight.trace import trace
     from ostinato.layers import GRU, LSTM, RNN, Recurrent
+    from ostinato.layers.accelerate import accelerate
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
     from ostinato.tasks.files import load, save

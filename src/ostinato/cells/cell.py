@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ostinato.registry import Registry
 
 State = tuple[Tensor, ...]
+Gates = tuple[Tensor, ...]
 Weights = Mapping[str, Tensor]
 
 _REGISTRY: Registry[GatedCell] = Registry("cell")
@@ -66,9 +67,10 @@ class _Built(Protocol):
 class GatedCell(Cell):
     """A cell whose input product W x leaves the time loop, so that a kernel may take over.
 
-    A subclass names its gates, and writes `advance`; it is registered under `name` when its class
-    is made, and from then on has layers, directions, lengths, resets, dropout, zoneout and the
-    contract tests. Shapes: W (gates x hidden, input), R (gates x hidden, hidden), both biases (gates x hidden,).
+    A subclass names its gates, and writes `advance`, or `gated`, which tells its gates to `ost.trace` as
+    well; it is registered under `name` when its class is made, and from then on has layers, directions,
+    lengths, resets, dropout, zoneout and the contract tests.
+    Shapes: W (gates x hidden, input), R (gates x hidden, hidden), both biases (gates x hidden,).
 
     Args:
         input_size: features of one step of x.
@@ -97,6 +99,9 @@ class GatedCell(Cell):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for one, other in (("advance", "gated"), ("gated", "advance")):
+            if one in vars(cls) and other not in vars(cls):  # a parent's would be another equation
+                setattr(cls, other, vars(GatedCell)[other])
         _REGISTRY.add(cls)
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, own_weights: bool = True) -> None:
@@ -143,7 +148,13 @@ class GatedCell(Cell):
 
     def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
         """One step: wx (batch, gates x hidden), `seen` = h as R sees it (after dropout), state -> new state."""
-        raise TypeError(f"{type(self).__name__} has no advance(w, wx, seen, state)")
+        if type(self).gated is GatedCell.gated:
+            raise TypeError(f"{type(self).__name__} has no advance(w, wx, seen, state)")
+        return self.gated(w, wx, seen, state)[1]
+
+    def gated(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> tuple[Gates, State]:
+        """The same step, and its gates after activation in the order of `gates`, for `ost.trace`; () tells none."""
+        return (), self.advance(w, wx, seen, state)
 
     def start(self, x: Tensor) -> State:
         """Zeros, (batch, size) each."""

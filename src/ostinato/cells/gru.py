@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ostinato.cells.cell import GatedCell, State, Weights, affine
+from ostinato.cells.cell import GatedCell, Gates, State, Weights, affine
 
 
 class GRUCell(GatedCell):
@@ -43,7 +43,7 @@ class GRUCell(GatedCell):
     def project(self, w: Weights, x: Tensor) -> Tensor:
         return affine(w, "ih", x, self.layer_norm)
 
-    def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
+    def gated(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> tuple[Gates, State]:
         (h,), H = state, self.hidden_size
         x_r, x_z, x_n = wx.chunk(3, -1)
         if self.reset_after:
@@ -55,4 +55,4 @@ class GRUCell(GatedCell):
             h_r, h_z = F.linear(seen, R[: 2 * H], None if b is None else b[: 2 * H]).chunk(2, -1)
             r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
             n = torch.tanh(x_n + F.linear(r * seen, R[2 * H :], None if b is None else b[2 * H :]))
-        return ((1 - z) * n + z * h,)
+        return (r, z, n), ((1 - z) * n + z * h,)

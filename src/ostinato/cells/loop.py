@@ -8,10 +8,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ostinato.cells.cell import Cell, GatedCell, State, Weights
+from ostinato.cells.cell import Cell, GatedCell, Gates, State, Weights
 from ostinato.sequence import Sequence, resets_backwards
 
 Step = Callable[[int, State], tuple[Tensor, State]]
+Watch = Callable[[Gates, State], None]
 
 
 Parts = tuple[Tensor | float, ...]
@@ -44,17 +45,24 @@ class Stages(NamedTuple):
     reverse: bool = False
 
 
-def run_gated(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
-    """A gated cell over x (batch, time, input): output (batch, time, size), state after the last step."""
+def run_gated(
+    cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages, watch: Watch | None = None
+) -> tuple[Tensor, State]:
+    """A gated cell over x (batch, time, input): output (batch, time, size), state after the last step.
+
+    `watch` is shown the gates and the new state of each step, in reading order.
+    """
     parts = None if stages.zoneout is None else stages.zoneout.parts(x, cell.sizes())
     sequence, resets, zoneout = _in_reading_order(x, stages, parts)
     wx = cell.project(w, sequence.values)
 
     def step(t: int, old: State) -> tuple[Tensor, State]:
         seen = old[0] if stages.mask is None else stages.mask * old[0]
-        new = cell.advance(w, wx[:, t], seen, old)
+        gates, new = cell.gated(w, wx[:, t], seen, old)
         if zoneout is not None:
             new = tuple(_keep(k, t, o, n) for k, o, n in zip(zoneout, old, new, strict=True))
+        if watch is not None:
+            watch(gates, new)
         return new[0], new
 
     return _loop(step, sequence, state, resets, stages)

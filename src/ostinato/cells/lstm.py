@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ostinato.cells.cell import GatedCell, State, Weights, affine, normalise
+from ostinato.cells.cell import GatedCell, Gates, State, Weights, affine, normalise
 
 
 class LSTMCell(GatedCell):
@@ -63,15 +63,16 @@ class LSTMCell(GatedCell):
     def project(self, w: Weights, x: Tensor) -> Tensor:
         return affine(w, "ih", x, self.layer_norm)
 
-    def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
+    def gated(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> tuple[Gates, State]:
         c, p = state[1], w.get("peephole")
         i, f, g, o = (wx + affine(w, "hh", seen, self.layer_norm)).chunk(4, -1)
         if p is not None:
             i, f = i + p[0] * c, f + p[1] * c
-        f = torch.sigmoid(f)
+        f, g = torch.sigmoid(f), torch.tanh(g)
         i = 1 - f if self.coupled_gates else torch.sigmoid(i)
-        c = f * c + i * torch.tanh(g)
+        c = f * c + i * g
         if p is not None:
             o = o + p[2] * c
-        h = torch.sigmoid(o) * torch.tanh(normalise(w, "norm_c", c) if self.layer_norm else c)
-        return (F.linear(h, w["weight_hr"]) if self.proj_size else h, c)
+        o = torch.sigmoid(o)
+        h = o * torch.tanh(normalise(w, "norm_c", c) if self.layer_norm else c)
+        return (i, f, g, o), (F.linear(h, w["weight_hr"]) if self.proj_size else h, c)

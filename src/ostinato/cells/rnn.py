@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ostinato.cells.cell import GatedCell, State, Weights, normalise
+from ostinato.cells.cell import GatedCell, Gates, State, Weights, normalise
 
 NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
@@ -50,10 +50,11 @@ class RNNCell(GatedCell):
     def project(self, w: Weights, x: Tensor) -> Tensor:
         return F.linear(x, w["weight_ih"]) if self.layer_norm else super().project(w, x)
 
-    def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
+    def gated(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> tuple[Gates, State]:
         if self.layer_norm:  # the biases come after the norm
             a = normalise(w, "norm", wx + F.linear(seen, w["weight_hh"]))
             a = a + w["bias_ih"] + w["bias_hh"] if self.bias else a
         else:
             a = wx + F.linear(seen, w["weight_hh"], w.get("bias_hh"))
-        return (NONLINEARITIES[self.nonlinearity](a),)
+        h = NONLINEARITIES[self.nonlinearity](a)
+        return (h,), (h,)

@@ -105,6 +105,8 @@ class Recurrent(nn.Module):
         self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
 
+    _run = staticmethod(run)  # one layer and direction; a trace puts a watched loop in its place
+
     @property
     def num_directions(self) -> int:
         return 2 if self.bidirectional else 1
@@ -152,7 +154,7 @@ class Recurrent(nn.Module):
         if x.dim() != 3:
             raise ValueError(f"x must be (batch, time, features) or unbatched (time, features); found {tuple(x.shape)}")
         y, state = self._batched(x if self.batch_first else x.transpose(0, 1), hx, lengths, resets)
-        return (y if self.batch_first else y.transpose(0, 1)), self._public(state)
+        return (y if self.batch_first else y.transpose(0, 1).contiguous()), self._public(state)
 
     def _packed(
         self, packed: PackedSequence, hx: Tensor | State | None, lengths: Any, resets: Any
@@ -237,7 +239,7 @@ class Recurrent(nn.Module):
             state = tuple(s[row] for s in begin)
             again = None if restart is None else tuple(s[row].expand(x.shape[0], -1) for s in restart)
             own = stages._replace(restart=again, reverse=d == 1, **self._noise(k, d, x, key))
-            y, end = run(cell, w, x, state, own)
+            y, end = self._run(cell, w, x, state, own)
             outputs.append(y)
             states.append(end)
         return (torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]), states

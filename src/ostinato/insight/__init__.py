@@ -1,0 +1,1 @@
+"""What goes on inside: gates and states over time, and the gradient through it."""

@@ -1,0 +1,186 @@
+"""Every gate and state of a recurrent layer, at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from ostinato.cells import GatedCell, Gates, State, Weights
+from ostinato.cells.loop import Stages, run_gated
+from ostinato.layers import Recurrent
+from ostinato.sequence import Sequence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Tensors = dict[str, Tensor]
+
+
+class _Pass(NamedTuple):
+    """One layer and direction: what each of its steps made, in reading order."""
+
+    cell: GatedCell
+    stages: Stages
+    steps: list[tuple[Gates, State]]
+
+    def tensors(self) -> Iterator[Tensor]:
+        for gates, state in self.steps:
+            yield from (*gates, *state)
+
+    def like(self, values: Iterator[Tensor]) -> _Pass:
+        """The same steps with other tensors in them."""
+        steps = [(tuple(next(values) for _ in g), tuple(next(values) for _ in s)) for g, s in self.steps]
+        return self._replace(steps=steps)
+
+    def over_time(self, values: list[Tensor]) -> Tensor:
+        """(batch, time, size), index t is time t; 0 past a sequence's end, as the output is."""
+        found = Sequence(torch.stack(values, 1), self.stages.lengths).clean()
+        return (found.reversed() if self.stages.reverse else found).values
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Inside:
+    """States and gates by name, each (layers, directions, batch, time, size).
+
+    Index t is time t of the input in both directions: the backward one has read the steps from the end down to t.
+    Past a sequence's end all are 0.
+
+    Attributes:
+        states: "h" (and "c" of an LSTM): the state after each step, after zoneout.
+        gates: by the names in the cell's `gates`, after activation: i f g o; r z n; h of the plain RNN.
+            Empty for a cell of one's own that writes `advance` and not `gated`.
+    """
+
+    states: Tensors
+    gates: Tensors
+
+    def plot(self, row: int = 0, layer: int = -1, direction: int = 0) -> Figure:
+        """Units over time, a strip for each state and gate of one sequence: a matplotlib figure, no display needed.
+
+        >>> figure = trace(Recurrent("gru", 3, 8), torch.randn(4, 7, 3)).plot(row=2)
+        >>> [axes.get_ylabel() for axes in figure.axes[:4]]
+        ['h', 'r', 'z', 'n']
+        """
+        from ostinato.insight.strips import strips
+
+        named = {**self.states, **{name: v for name, v in self.gates.items() if name not in self.states}}
+        return strips({name: v[layer, direction, row].detach().cpu().numpy() for name, v in named.items()})
+
+    def __repr__(self) -> str:
+        sizes = tuple(self.states["h"].shape) if "h" in self.states else ()
+        return f"{type(self).__name__}(states={list(self.states)}, gates={list(self.gates)}, h: {sizes})"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Trace(Inside):
+    """What `trace` found; see `Inside` for `states` and `gates`.
+
+    Attributes:
+        output, state: what the layer itself returns.
+    """
+
+    output: Tensor | PackedSequence
+    state: Tensor | State
+    _passes: list[_Pass]
+    _layers: int
+
+    def gradient(self, loss: Tensor) -> Inside:
+        """d loss / d of every state and gate: through all that follows it, later steps and layers too.
+
+        The states and gates of a trace are read off the graph and lie on no way from the weights to
+        the output: that is why this is asked for here and not with torch.autograd.grad. The graph
+        stays: `loss.backward()` may follow.
+
+        Args:
+            loss: a scalar made of the output, the state, or states and gates of this trace.
+
+        >>> found = trace(Recurrent("rnn", 3, 8), torch.randn(4, 7, 3))
+        >>> through_time = found.gradient(found.output[:, -1].sum()).states["h"]  # (1, 1, 4, 7, 8)
+        >>> through_time[0, 0, 0, -1]
+        tensor([1., 1., 1., 1., 1., 1., 1., 1.])
+        """
+        asked = [v for one in self._passes for v in one.tensors()]
+        found = iter(torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True, materialize_grads=True))
+        return _inside([one.like(found) for one in self._passes], self._layers)
+
+
+def trace(
+    layer: Recurrent,
+    x: Tensor | PackedSequence,
+    state: Tensor | State | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
+) -> Trace:
+    """Run a layer and keep every gate and state of every step.
+
+    The layer runs as it always does, dropout on or off by its mode, but by the plain loop in place of a kernel: the
+    numbers agree to rounding. All is differentiable: by the weights and x as usual; by the gates and
+    states through `Trace.gradient`.
+
+    Args:
+        layer: any `ost` layer; `ost.accelerate` makes one of a torch.nn layer.
+        x, state, lengths, resets: as the layer takes them.
+
+    Returns:
+        `.output` and `.state` as the layer returns them; `.states["h"]` and `.gates["f"]` by name, each
+        (layers, directions, batch, time, size), t being time in both directions. Unbatched x is a batch of one.
+
+    Raises:
+        TypeError: not a recurrent layer of ours.
+        ValueError: x has no steps, or the layer refuses an argument.
+
+    >>> layer = Recurrent("lstm", 3, 8, num_layers=2, bidirectional=True)
+    >>> found = trace(layer, torch.randn(4, 7, 3), lengths=[7, 2, 0, 5])
+    >>> sorted(found.gates), found.gates["f"].shape, found.states["c"].shape
+    (['f', 'g', 'i', 'o'], torch.Size([2, 2, 4, 7, 8]), torch.Size([2, 2, 4, 7, 8]))
+    >>> h = found.states["h"][-1]  # (directions, batch, time, hidden) of the last layer: the output
+    >>> torch.equal(torch.cat(list(h), -1), found.output)
+    True
+    """
+    if not isinstance(layer, Recurrent):
+        raise TypeError(
+            f"trace takes a recurrent layer of ostinato, found {type(layer).__name__}: "
+            "a torch.nn layer becomes one by ost.accelerate"
+        )
+    passes: list[_Pass] = []
+    output, end = _watched(layer, passes)(x, state, lengths=lengths, resets=resets)
+    if not passes[0].steps:
+        raise ValueError("x has no steps to trace")
+    inside = _inside(passes, layer.num_layers)
+    return Trace(inside.states, inside.gates, output, end, passes, layer.num_layers)
+
+
+def _watched(layer: Recurrent, passes: list[_Pass]) -> Callable[..., tuple[Any, Any]]:
+    """The layer in all but its loop, which writes down what it does; the layer itself stays as it is."""
+
+    def run(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
+        if torch.is_grad_enabled() and not x.requires_grad:
+            x = x.detach().requires_grad_()  # with frozen weights too there are gradients by gates
+        steps: list[tuple[Gates, State]] = []
+        passes.append(_Pass(cell, stages, steps))
+        return run_gated(cell, w, x, state, stages, lambda gates, new: steps.append((gates, new)))
+
+    twin: Recurrent = object.__new__(type(layer))
+    vars(twin).update(vars(layer), _run=run, _plan=None)  # without a plan each layer and direction is run by itself
+    return twin
+
+
+def _inside(passes: list[_Pass], layers: int) -> Inside:
+    cell, (gates, _) = passes[0].cell, passes[0].steps[0]
+    if len(gates) not in (0, len(cell.gates)):
+        raise ValueError(f"{type(cell).__name__}.gated tells {len(gates)} gates, the class names {len(cell.gates)}")
+
+    def whole(part: int, index: int) -> Tensor:
+        rows = [one.over_time([step[part][index] for step in one.steps]) for one in passes]
+        return torch.stack(rows).unflatten(0, (layers, -1))
+
+    return Inside(
+        states={name: whole(1, i) for i, name in enumerate(cell.state_names)},
+        gates={name: whole(0, i) for i, name in enumerate(cell.gates[: len(gates)])},
+    )
