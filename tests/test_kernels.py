@@ -1,5 +1,6 @@
 """The fused kernels against their slow twin, the reference loop: values and every gradient."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import torch
 from tests.contracts.conftest import as_tuple
 
 import ostinato as ost
+from ostinato import cells
 from ostinato.cells.loop import Stages, run_gated
-from ostinato.ops import fused, kernel
+from ostinato.ops import fused, kernel, random
 
 KINDS = ["rnn", "lstm", "gru"]
 SIZES = [(1, 1), (3, 5), (2, 15), (7, 16), (5, 17), (1, 40), (33, 65)]  # (input, hidden): odd and even vectors
@@ -27,21 +29,31 @@ def poisoned(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
-def arguments(kind, D, H, B, T, *, bias, dtype, lengths, resets, mask, reverse, activation="tanh"):
+def arguments(
+    kind, D, H, B, T, *, bias, dtype, lengths, resets, mask, reverse, activation="tanh", zoneout=None, **options
+):
     """A fused scan's inputs, every tensor random and distinct; R small enough that rounding does not grow."""
-    G, states = {"rnn": 1, "lstm": 4, "gru": 3}[kind], 2 if kind == "lstm" else 1
+    if kind == "rnn":
+        options["nonlinearity"] = activation
+    cell = cells.get(kind)(D, H, bias, own_weights=False, **options)
     new = lambda *shape: ((torch.rand(*shape, dtype=dtype) - 0.5) * 2 * H**-0.5).requires_grad_()
-    begin, restart = [new(B, H) for _ in range(states)], [new(B, H) for _ in range(states)]
+    begin, restart = [new(B, size) for size in cell.sizes()], [new(B, size) for size in cell.sizes()]
+    w = {name: new(*shape) for name, shape in cell.shapes().items()}
+    for name, width in cell.norms().items():
+        w[f"{name}.weight"] = (torch.rand(width, dtype=dtype) + 0.5).requires_grad_()
+        w[f"{name}.bias"] = new(width)
+    rates, key = (0.3, 0.4)[: len(begin)], torch.tensor(12345) if zoneout == "drawn" else None
+    keeps = random.Zoneout(rates, key, (7, 8)[: len(begin)] if zoneout == "drawn" else ()) if zoneout else None
+    plan = fused.plan_of(cell, reverse, zoneout=keeps)
+    plan = plan._replace(options=plan.options or kernel.Options())  # all tensors, for a plain cell too
+    size = cell.sizes()[0]
+    masked = torch.bernoulli(torch.full((B, size), 0.6, dtype=dtype)) / 0.6 if mask else None
     inputs = kernel.Inputs(
-        x=new(B, T, D), W=new(G * H, D), R=new(G * H, H),
-        b_ih=new(G * H) if bias else None, b_hh=new(G * H) if bias else None,
-        h=begin[0], c=begin[1] if states == 2 else None,
-        restart_h=restart[0] if resets else None, restart_c=restart[1] if resets and states == 2 else None,
-        mask=torch.bernoulli(torch.full((B, H), 0.6, dtype=dtype)) / 0.6 if mask else None,
-        lengths=torch.randint(0, T + 1, (B,)) if lengths else None,
-        resets=torch.rand(B, T) < 0.25 if resets else None,
+        new(B, T, D), begin[0], begin[1] if len(begin) > 1 else None, restart[0] if resets else None,
+        restart[1] if resets and len(begin) > 1 else None, torch.randint(0, T + 1, (B,)) if lengths else None,
+        torch.rand(B, T) < 0.25 if resets else None, *fused.row_of(cell, plan, w, masked, key),
     )  # fmt: skip
-    return inputs, kernel.Plan(kernel.KINDS[kind], kernel.ACTIVATIONS[activation], reverse)
+    return inputs, plan
 
 
 def compare(inputs, plan, tolerance):
@@ -83,17 +95,82 @@ def test_every_activation_of_the_rnn(activation):
     compare(inputs, plan, 1e-13)
 
 
+SINGLE = {
+    "rnn": [{"layer_norm": True}],
+    "lstm": [{"peephole": True}, {"coupled_gates": True}, {"layer_norm": True}, {"proj_size": True}],
+    "gru": [{"reset_after": False}, {"layer_norm": True}],
+}
+PAIRS = {kind: [a | b for a, b in itertools.combinations(each, 2)] for kind, each in SINGLE.items()}
+PAIRS["lstm"].append({"peephole": True, "coupled_gates": True, "layer_norm": True, "proj_size": True})
+PAIRS["gru"] = []  # reset_after=False with layer norm is no cell that there is
+OPTIONS = [(kind, options) for kind in KINDS for options in ({}, *SINGLE[kind], *PAIRS[kind])]
+WORDS = ["-".join((kind, *options)) for kind, options in OPTIONS]
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS, ids=WORDS)
+def test_every_option_equals_the_reference(kind, options):
+    torch.manual_seed(WORDS.index("-".join((kind, *options))))
+    for turn, (H, zoneout) in enumerate(itertools.product([2, 15, 17, 63], [None, "expected", "drawn"])):
+        if not options and zoneout is None:
+            continue
+        own = options | ({"proj_size": max(1, H // (1 + turn % 3) - 1)} if "proj_size" in options else {})
+        for flags in range(8):
+            on = {"lengths": bool(flags & 1), "resets": bool(flags & 2), "mask": bool(flags & 4)}
+            B, T = [(1, 5), (3, 4), (13, 5), (2, 37)][(turn + flags) % 4]
+            dtype = (
+                torch.float32 if flags == turn % 8 and H > 2 else torch.float64
+            )  # a norm of two numbers loses digits
+            inputs, plan = arguments(
+                kind, 3, H, B, T, bias=flags != 3, dtype=dtype, reverse=flags % 3 == 1, zoneout=zoneout, **on, **own
+            )
+            compare(inputs, plan, 1e-4 if dtype == torch.float32 else 1e-11)
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS[1:], ids=WORDS[1:])
+def test_options_give_the_same_bits_on_any_number_of_threads(kind, options):
+    options = options | ({"proj_size": 33} if "proj_size" in options else {})
+    inputs, plan = arguments(kind, 24, 70, 37, 50, bias=True, dtype=torch.float32, lengths=True, resets=True,
+                             mask=True, reverse=False, zoneout="drawn", **options)  # fmt: skip
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        y, *end = fused._Fused.apply(plan, *inputs)
+        sources = [v for v in inputs if v is not None and v.requires_grad]
+        gradients = torch.autograd.grad([y.square().sum(), *(s.sum() for s in end)], sources)
+        found.append(torch.cat([v.flatten() for v in (y, *end, *gradients)]))
+    torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 1.0])
+def test_zoneouts_numbers_are_those_of_the_reference(p):
+    """Kept units are equal to the bit: 0 * new + 1 * old."""
+    cell = cells.get("rnn")(3, 37, own_weights=False)
+    w = {name: torch.rand(shape) for name, shape in cell.shapes().items()}
+    x, key = torch.randn(5, 9, 3), torch.tensor(2**31 - 2)
+    stages = Stages(zoneout=random.Zoneout((p,), key, (11,)))
+    fast, _ = fused.eager(cell, w, x, (torch.zeros(5, 37),), stages)
+    slow, _ = run_gated(cell, w, x, (torch.zeros(5, 37),), stages)
+    torch.testing.assert_close(fast, slow)
+    kept = random.keep(key, 11, (5, 9, 37), p, x) == 0
+    assert torch.equal((fast[:, 1:] == fast[:, :-1]) & kept[:, 1:], kept[:, 1:])
+
+
 @pytest.mark.long
 def test_thousands_of_random_cases():
     torch.manual_seed(2)
     pick = lambda *choices: choices[int(torch.randint(len(choices), ()))]
     for _ in range(3000):
+        (kind, options), H = pick(*OPTIONS), pick(2, 7, 15, 16, 17, 33, 63, 64, 65, 100)
+        options = options | ({"proj_size": pick(1, H // 2, H - 1)} if "proj_size" in options else {})
+        # Over many steps a norm makes rounding grow.
+        time = pick(1, 2, 3, 11, 33) if "layer_norm" in options else pick(1, 2, 3, 11, 33, 140)
         inputs, plan = arguments(
-            pick(*KINDS), pick(1, 2, 3, 16, 31, 64), pick(1, 7, 15, 16, 17, 33, 63, 64, 65, 100), pick(1, 2, 5, 9, 24),
-            pick(1, 2, 3, 11, 33, 140), bias=pick(True, False), dtype=torch.float64, lengths=pick(True, False),
-            resets=pick(True, False), mask=pick(True, False), reverse=pick(True, False),
+            kind, pick(1, 2, 3, 16, 31, 64), H, pick(1, 2, 5, 9, 24), time, bias=pick(True, False), dtype=torch.float64,
+            lengths=pick(True, False), resets=pick(True, False), mask=pick(True, False), reverse=pick(True, False),
+            zoneout=pick(None, "expected", "drawn"), **options,
         )  # fmt: skip
-        compare(inputs, plan, 1e-12)
+        compare(inputs, plan, 1e-10)
 
 
 @pytest.mark.parametrize("isa", ["plain", "avx2"])
@@ -108,8 +185,9 @@ def test_other_instruction_sets(isa):
     if "no such kernels" in probe.stderr:
         pytest.skip(f"this machine has no {isa}")
     assert probe.stdout.strip() == isa
+    chosen = "reference or activation or option"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", __file__, "-k", "reference or activation"],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", __file__, "-k", chosen],
         env=os.environ | {"OSTINATO_ISA": isa}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-2000:]
@@ -169,23 +247,20 @@ def test_any_memory_layout_of_x_and_of_the_gradient():
 
 
 def test_reference_serves_what_has_no_kernel_and_says_so(caplog):
-    layer = ost.LSTM(3, 5, peephole=True)
     with caplog.at_level("DEBUG", logger="ostinato.dispatch"):
-        layer(torch.randn(2, 4, 3))
-    assert "peephole" in caplog.text
+        ost.LSTM(3, 5).bfloat16()(torch.randn(2, 4, 3).bfloat16())
+    assert "bfloat16" in caplog.text
     caplog.clear()
     with caplog.at_level("DEBUG", logger="ostinato.dispatch"):
-        ost.LSTM(3, 5)(torch.randn(2, 4, 3))
+        ost.LSTM(3, 5, peephole=True, layer_norm=True, zoneout=0.1)(torch.randn(2, 4, 3))
     assert caplog.text == ""
 
 
-def test_the_list_names_every_option_that_has_no_kernel():
+def test_the_list_says_that_every_option_has_a_kernel():
     from ostinato import dispatch
 
     rows = dispatch.kernels()
-    listed = {option.strip() for option, how in rows if how == "reference loop"}
-    options = "layer_norm=True peephole=True coupled_gates=True proj_size=1 reset_after=False".split()  # noqa: SIM905
-    assert listed == {*options, "zoneout, any cell"}
+    assert not [row for row in rows if row[1] == "reference loop"]
     assert dict(rows)["lstm"].startswith("fused kernel")
 
 

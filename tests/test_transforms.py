@@ -9,7 +9,8 @@ from torch.func import functional_call, grad, hessian, jvp, stack_module_state, 
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import ostinato as ost
-from ostinato.ops import fused, kernel, probes
+from ostinato import cells
+from ostinato.ops import fused, kernel, probes, random
 
 KINDS = ["RNN", "LSTM", "GRU"]
 F64 = torch.float64
@@ -23,18 +24,37 @@ def kind(request):
     return getattr(ost, request.param)
 
 
-def parts(kind, *, hidden=3, batch=3, time=4, mask=True, **options):
-    """A fused scan's inputs, all with gradients, and its plan."""
-    name = kind.__name__.lower()
-    gates, states = {"rnn": 1, "lstm": 4, "gru": 3}[name], 2 if name == "lstm" else 1
+def parts(kind, *, hidden=3, batch=3, time=4, mask=True, cell=None, zoneout=None, **changed):
+    """A fused scan's inputs, all with gradients, and its plan; `cell` says options of the cell."""
     new = lambda *shape: torch.rand(*shape, dtype=F64).sub(0.5).requires_grad_()
-    begin, again = ([new(batch, hidden) for _ in range(states)] + [None] for _ in range(2))
+    made = cells.get(kind.__name__.lower())(2, hidden, own_weights=False, **(cell or {}))
+    begin, again = ([new(batch, size) for size in made.sizes()] + [None] for _ in range(2))
+    w = {name: new(*shape) for name, shape in made.shapes().items()}
+    w |= {f"{name}.{part}": new(width) for name, width in made.norms().items() for part in ("weight", "bias")}
+    plan = fused.plan_of(made, zoneout=zoneout)
+    plan = plan._replace(options=plan.options or kernel.Options())
+    masked = torch.bernoulli(torch.full((batch, made.sizes()[0]), 0.6, dtype=F64)) if mask else None
+    key = None if zoneout is None else zoneout.key
     inputs = kernel.Inputs(
         new(batch, time, 2), begin[0], begin[1], again[0], again[1], LENGTHS, RESETS,
-        new(gates * hidden, 2), new(gates * hidden, hidden), new(gates * hidden), new(gates * hidden),
-        torch.bernoulli(torch.full((batch, hidden), 0.6, dtype=F64)) if mask else None,
-    )._replace(**options)  # fmt: skip
-    return inputs, kernel.Plan(kernel.KINDS[name], 0)
+        *fused.row_of(made, plan, w, masked, key),
+    )._replace(**changed)  # fmt: skip
+    return inputs, plan
+
+
+def run_by(way, plan, inputs):
+    """y, h and c (empty where there is none) by the autograd.Function or the custom op."""
+    return (
+        fused._Fused.apply(plan, *inputs) if way == "function" else torch.ops.ostinato.scan(*inputs, *fused._flat(plan))
+    )
+
+
+OPTIONS = {
+    "LSTM": [{"peephole": True, "coupled_gates": True}, {"layer_norm": True, "proj_size": 1, "peephole": True}],
+    "GRU": [{"reset_after": False}, {"layer_norm": True}],
+    "RNN": [{"layer_norm": True}],
+}
+CHANCE = random.Zoneout((0.3, 0.4), torch.tensor(5), (1, 2))
 
 
 # ---- second derivatives
@@ -49,7 +69,7 @@ def test_second_derivatives_with_lengths_resets_and_mask(kind, way):
 
     def run(*given):
         own = inputs._replace(**{kernel.Inputs._fields[i]: v for i, v in zip(there, given, strict=True)})
-        made = fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan[:3])
+        made = run_by(way, plan, own)
         return tuple(made[: 2 + (inputs.c is not None)])
 
     assert gradgradcheck(run, [inputs[i] for i in there])
@@ -64,7 +84,7 @@ def test_the_gradient_with_a_graph_is_the_gradient(kind, way):
     def gradient(create_graph):
         h = x.mean((1, 2), keepdim=True)[:, 0].expand(-1, 2)
         own = inputs._replace(h=h.tanh(), c=None if inputs.c is None else h.tanh().cos(), restart_h=h * 2)
-        y = (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan[:3]))[0]
+        y = (run_by(way, plan, own))[0]
         return torch.autograd.grad(y.square().sum(), x, create_graph=create_graph)[0]
 
     torch.testing.assert_close(gradient(True), gradient(False), rtol=0, atol=1e-12)
@@ -114,7 +134,7 @@ def test_past_the_dispatcher_a_jvp_is_refused_and_not_0(way):
 
     def run(x):
         own = inputs._replace(x=x)
-        return (fused._Fused.apply(plan, *own) if way == "function" else torch.ops.ostinato.scan(*own, *plan[:3]))[0]
+        return (run_by(way, plan, own))[0]
 
     with forward_ad.dual_level(), pytest.raises((NotImplementedError, RuntimeError), match=r"forward.mode|jvp"):
         run(forward_ad.make_dual(inputs.x.detach(), torch.randn_like(inputs.x)))
@@ -150,10 +170,10 @@ def test_an_ensemble_in_one_call(kind):
 # ---- graphs
 
 
-def both_ways(layer, compiled, x, **more):
-    """Outputs and gradients: eager, compiled."""
+def both_ways(layer, compiled, x, before=None, **more):
+    """Outputs and gradients: eager (by `before`, where given), compiled."""
     found = []
-    for run in (layer, compiled):
+    for run in (before or layer, compiled):
         layer.zero_grad()
         x = x.detach().requires_grad_()
         output, end = run(x, **more)
@@ -188,12 +208,25 @@ def test_compiled_by_the_default_compiler_with_dropout_random_at_each_call():
     assert layer.weight_hh_l0.grad.any()
 
 
-def test_compiled_with_an_option_that_has_no_kernel():
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("name", "cell"), [(name, cell) for name in OPTIONS for cell in OPTIONS[name]], ids=str)
+def test_compiled_with_options(name, cell, training):
     torch._dynamo.reset()
-    layer = ost.GRU(3, 4, reset_after=False, zoneout=0.1).eval()
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    for a, b in both_ways(layer, compiled, torch.randn(3, 4, 3), lengths=[4, 0, 2]):
-        torch.testing.assert_close(b, a, rtol=0, atol=1e-5)
+    layer = getattr(ost, name)(3, 4, num_layers=2, bidirectional=True, zoneout=0.1, **cell).train(training)
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
+    state = torch.get_rng_state()
+
+    def same_chance(run):
+        def again(*args, **more):
+            torch.set_rng_state(state)
+            return run(*args, **more)
+
+        return again
+
+    for a, b in both_ways(
+        layer, same_chance(compiled), torch.randn(3, 4, 3), before=same_chance(layer), lengths=[4, 0, 2]
+    ):
+        torch.testing.assert_close(b, a, rtol=0, atol=1e-4)
 
 
 class Tagged(torch.nn.Module):
@@ -247,19 +280,28 @@ def test_shapes_without_values(kind):
     assert output.shape == (2, 5, 8)
 
 
-@pytest.mark.parametrize(("kind", "plain"), [("RNN", False), ("LSTM", False), ("GRU", False), ("GRU", True)])
-def test_torchs_own_check_of_the_ops(kind, plain):
+CHECKED = [(kind, plain, {}) for kind, plain in [("RNN", False), ("LSTM", False), ("GRU", False), ("GRU", True)]]
+CHECKED += [
+    ("LSTM", False, {"layer_norm": True, "proj_size": 2, "peephole": True}),
+    ("GRU", False, {"layer_norm": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "plain", "cell"), CHECKED, ids=str)
+def test_torchs_own_check_of_the_ops(kind, plain, cell):
     # Rows are full here: what `saved` holds past a row's end is nobody's, and the check would compare it.
-    inputs, plan = parts(getattr(ost, kind), batch=2, time=3, lengths=torch.tensor([3, 3]), resets=RESETS[:2, :3])
+    inputs, plan = parts(
+        getattr(ost, kind), batch=2, time=3, cell=cell, lengths=torch.tensor([3, 3]), resets=RESETS[:2, :3]
+    )
     if plain:
         none = dict.fromkeys(("b_ih", "b_hh", "restart_h", "restart_c", "mask", "lengths", "resets"))
         inputs = inputs._replace(**none)
     scan, backward = torch.ops.ostinato.scan.default, torch.ops.ostinato.scan_backward.default
-    assert set(torch.library.opcheck(scan, (*inputs, *plan[:3])).values()) == {"SUCCESS"}
-    y, _h, _c, saved = (v.detach() for v in scan(*inputs, *plan[:3]))
+    assert set(torch.library.opcheck(scan, (*inputs, *fused._flat(plan))).values()) == {"SUCCESS"}
+    y, _h, _c, saved = (v.detach() for v in scan(*inputs, *fused._flat(plan)))
     own = [v if v is None or not v.is_floating_point() else v.detach().requires_grad_() for v in inputs]
     wanted = [v is not None and v.requires_grad for v in inputs]
-    arguments = (*own, *plan[:3], y, saved, torch.randn_like(y), None, None, wanted)
+    arguments = (*own, *fused._flat(plan), y, saved, torch.randn_like(y), None, None, wanted)
     assert set(torch.library.opcheck(backward, arguments).values()) == {"SUCCESS"}
 
 

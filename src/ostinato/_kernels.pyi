@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 def instruction_set() -> str:
     """The instruction set that was chosen."""
 
-def saved_slots(kind: int) -> int:
-    """Times hidden: what is kept of a step."""
+def saved(kind: int, reset_before: bool, projected: bool, normed: bool, zoned: bool) -> tuple[int, int]:
+    """What is kept of a step: (times hidden, numbers beside)."""
 
-def kept_numbers(kind: int, layers: int, directions: int, batch: int, time: int, hidden: int) -> int:
-    """How many numbers a forward keeps for its backward."""
+def kept_numbers(steps: int, width: int, layers: int, directions: int, above: int) -> int:
+    """
+    How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.
+    """
 
 def pooled_f32(size: int) -> NDArray[numpy.float32]:
     """So many float32 in memory that is used again."""
@@ -26,7 +28,7 @@ class StreamF32:
 
     def __init__(self, batch: int, input: int, residual: bool) -> None: ...
 
-    def add(self, kind: int, activation: int, W: object, R: object, b_ih: object | None, b_hh: object | None, start: object) -> None: ...
+    def add(self, kind: int, activation: int, part: tuple, options: object | None, start: tuple) -> None: ...
 
     def step(self, x: Annotated[NDArray, dict(device='cpu', writable=False)]) -> object: ...
 
@@ -39,7 +41,7 @@ class StreamF64:
 
     def __init__(self, batch: int, input: int, residual: bool) -> None: ...
 
-    def add(self, kind: int, activation: int, W: object, R: object, b_ih: object | None, b_hh: object | None, start: object) -> None: ...
+    def add(self, kind: int, activation: int, part: tuple, options: object | None, start: tuple) -> None: ...
 
     def step(self, x: Annotated[NDArray, dict(device='cpu', writable=False)]) -> object: ...
 
@@ -47,12 +49,12 @@ class StreamF64:
 
     def state(self, layer: int, which: int) -> NDArray[numpy.float64]: ...
 
-def forward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, y: object, end_h: object | None, end_c: object | None, kept: object | None) -> bool:
+def forward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, end_h: object | None, end_c: object | None, kept: object | None) -> bool:
     """
     A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, nothing was done.
     """
 
-def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple) -> bool:
+def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple) -> bool:
     """
     A stack of layers backward, into the gradients that are asked for; False as forward's.
     """

@@ -14,6 +14,7 @@ from ostinato.cells.cell import Cell, GatedCell, State, Weights, get, names
 from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
 from ostinato.ops.kernel import Plan, Tensors
+from ostinato.ops.random import Zoneout
 from ostinato.sequence import as_lengths, as_tensor
 
 _PLAIN = Stages()
@@ -37,8 +38,6 @@ def unserved(cell: GatedCell, w: Weights, x: Tensor, stages: Stages) -> str | No
     """Why no kernel runs this call, or None where one does."""
     if (reason := cell.unfused()) is not None:
         return reason
-    if stages.zoneout is not None:
-        return "zoneout: no kernel yet"
     if not probes.compiling() and probes.transforming():
         return "a functorch transform or forward-mode AD is running"
     return unfit(x, w.values())
@@ -57,9 +56,23 @@ def unfit(x: Tensor, weights: Iterable[Tensor | None]) -> str | None:
     return None
 
 
-def plan_for(cell: GatedCell, layers: int, directions: int) -> Plan | None:
-    """How kernels run a whole stack of such cells, or None where none does."""
-    return fused.plan_of(cell, False, layers, directions) if cell.unfused() is None else None
+def plan_for(cell: GatedCell, layers: int, directions: int, zoneout: Zoneout | None) -> Plan | None:
+    """How kernels run a whole stack of such cells without chance, or None where none does."""
+    return fused.plan_of(cell, False, layers, directions, zoneout) if cell.unfused() is None else None
+
+
+def row_names(cell: GatedCell, plan: Plan | None, suffix: str) -> list[str | None]:
+    """The names of a row's tensors on the layer that owns them, in the order of `kernel.Inputs`; None where absent."""
+    if plan is None:
+        return []
+    named = cell.shapes().keys() | {f"{norm}.{part}" for norm in cell.norms() for part in ("weight", "bias")}
+    return [_named(name, suffix) if name in named else None for name in fused.names_of_row(cell, plan)]
+
+
+def _named(name: str, suffix: str) -> str:
+    """weight_ih -> weight_ih_l0, norm_ih.bias -> norm_ih_l0.bias."""
+    owner, dot, part = name.partition(".")
+    return owner + suffix + dot + part
 
 
 def run_stack(plan: Plan, x: Tensor, states: Tensors, stages: Stages, rows: Tensors) -> tuple[Tensor, State] | None:
@@ -146,7 +159,7 @@ def kernels() -> list[tuple[str, str]]:
         reason = get(name)(2, 2, own_weights=False).unfused()
         rows.append((name, "fused kernel, forward and backward" if reason is None else f"reference loop ({reason})"))
         rows += [(f"  {option}", "reference loop") for option in _unserved_options(name) if reason is None]
-    return [*rows, ("zoneout, any cell", "reference loop")]
+    return rows
 
 
 def _unserved_options(name: str) -> list[str]:

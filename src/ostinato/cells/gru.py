@@ -40,11 +40,6 @@ class GRUCell(GatedCell):
     def norms(self) -> dict[str, int]:
         return {"norm_ih": 3 * self.hidden_size, "norm_hh": 3 * self.hidden_size} if self.layer_norm else {}
 
-    def unfused(self) -> str | None:
-        if self.layer_norm:
-            return "layer_norm: no kernel yet"
-        return None if self.reset_after else "reset_after=False: no kernel yet"
-
     def project(self, w: Weights, x: Tensor) -> Tensor:
         return affine(w, "ih", x, self.layer_norm)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +14,16 @@ from ostinato.sequence import Sequence, resets_backwards
 Step = Callable[[int, State], tuple[Tensor, State]]
 
 
+Parts = tuple[Tensor | float, ...]
+
+
+class Keeps(Protocol):
+    """How much of the old state each step keeps (`ops.random.Zoneout`)."""
+
+    def parts(self, x: Tensor, sizes: tuple[int, ...]) -> Parts:
+        """For each tensor of the state a number, or a mask (batch, time, size) of ones (kept) and zeros."""
+
+
 class Stages(NamedTuple):
     """What the loop does round a cell's equation, each None where not asked for.
 
@@ -22,8 +32,7 @@ class Stages(NamedTuple):
         resets: (batch, time) bool; the state becomes `restart` before a step so marked.
         restart: the state after a reset, each (batch, size); zeros where None.
         mask: (batch, size) the recurrent product sees mask * h (Gal and Ghahramani 2016).
-        zoneout: for each tensor of the state, how much of the old one is kept: a number
-            (evaluation) or a mask (batch, time, size) of zeros and ones (Krueger 2017).
+        zoneout: how much of the old state is kept (Krueger 2017).
         reverse: read each sequence from its end.
     """
 
@@ -31,13 +40,14 @@ class Stages(NamedTuple):
     resets: Tensor | None = None
     restart: State | None = None
     mask: Tensor | None = None
-    zoneout: tuple[Tensor | float, ...] | None = None
+    zoneout: Keeps | None = None
     reverse: bool = False
 
 
 def run_gated(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """A gated cell over x (batch, time, input): output (batch, time, size), state after the last step."""
-    sequence, resets, zoneout = _in_reading_order(x, stages)
+    parts = None if stages.zoneout is None else stages.zoneout.parts(x, cell.sizes())
+    sequence, resets, zoneout = _in_reading_order(x, stages, parts)
     wx = cell.project(w, sequence.values)
 
     def step(t: int, old: State) -> tuple[Tensor, State]:
@@ -52,13 +62,13 @@ def run_gated(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stag
 
 def run_cell(cell: Cell, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """Any cell over x (batch, time, ...), by its own step."""
-    sequence, resets, _ = _in_reading_order(x, stages)
+    sequence, resets, _ = _in_reading_order(x, stages, None)
     return _loop(lambda t, old: cell.step(sequence.values[:, t], old), sequence, state, resets, stages)
 
 
-def _in_reading_order(x: Tensor, stages: Stages) -> tuple[Sequence, Tensor | None, tuple[Tensor | float, ...] | None]:
+def _in_reading_order(x: Tensor, stages: Stages, zoneout: Parts | None) -> tuple[Sequence, Tensor | None, Parts | None]:
     """Input, resets and zoneout's masks as the loop meets them: padding cleaned, turned round where asked."""
-    sequence, resets, zoneout = Sequence(x, stages.lengths).clean(), stages.resets, stages.zoneout
+    sequence, resets = Sequence(x, stages.lengths).clean(), stages.resets
     if resets is not None and stages.lengths is not None:
         resets = resets & sequence.mask  # a mark past the end is nobody's
     if stages.reverse:

@@ -60,10 +60,6 @@ class LSTMCell(GatedCell):
         H = self.hidden_size
         return {"norm_ih": 4 * H, "norm_hh": 4 * H, "norm_c": H} if self.layer_norm else {}
 
-    def unfused(self) -> str | None:
-        asked = [word for word in ("proj_size", "layer_norm", "peepholes", "coupled_gates") if getattr(self, word)]
-        return f"{', '.join(asked)}: no kernel yet" if asked else None
-
     def project(self, w: Weights, x: Tensor) -> Tensor:
         return affine(w, "ih", x, self.layer_norm)
 

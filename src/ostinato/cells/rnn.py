@@ -47,9 +47,6 @@ class RNNCell(GatedCell):
     def norms(self) -> dict[str, int]:
         return {"norm": self.hidden_size} if self.layer_norm else {}
 
-    def unfused(self) -> str | None:
-        return "layer norm has no kernel yet" if self.layer_norm else None
-
     def project(self, w: Weights, x: Tensor) -> Tensor:
         return F.linear(x, w["weight_ih"]) if self.layer_norm else super().project(w, x)
 

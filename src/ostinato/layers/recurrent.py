@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from inspect import signature
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -15,10 +16,9 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import plan_for, run, run_stack, stages_of
+from ostinato.dispatch import plan_for, row_names, run, run_stack, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
-from ostinato.ops.kernel import NAMES, OWN
 from ostinato.sequence import Sequence, as_tensor
 
 
@@ -96,10 +96,9 @@ class Recurrent(nn.Module):
         for cell_, suffix in self._each():
             cell_.declare(self, suffix)
         self._state_names, self._sizes = first.state_names, first.sizes()
-        self._plan = plan_for(first, num_layers, self.num_directions)
-        self._names = [
-            name + suffix if name in first.shapes() else None for _, suffix in self._each() for name in NAMES
-        ]
+        expected = random.Zoneout(self.zoneout) if any(self.zoneout) else None
+        self._plan = plan_for(first, num_layers, self.num_directions, expected)
+        self._names = [name for cell_, suffix in self._each() for name in row_names(cell_, self._plan, suffix)]
         if learn_initial_state:
             for name, size in zip(self._state_names, self._sizes, strict=True):
                 self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
@@ -199,7 +198,7 @@ class Recurrent(nn.Module):
         key: Tensor | None,
     ) -> tuple[Tensor, State]:  # fmt: skip
         """Layers first..last - 1, with nothing between them: in one call of a kernel, or one by one."""
-        if self._plan is not None and not any(self.zoneout) and (key is None or not self._noisy()):
+        if self._plan is not None and (key is None or not self._noisy()):
             found = self._in_one_call(first, last, x, begin, restart, stages)
             if found is not None:
                 return found
@@ -216,13 +215,13 @@ class Recurrent(nn.Module):
         assert plan is not None
         if last - first < plan.layers:
             part = slice(first * plan.directions, last * plan.directions)
-            names = names[part.start * OWN : part.stop * OWN]
+            names = names[part.start * plan.own : part.stop * plan.own]
             begin, restart = (s and tuple(v[part] for v in s) for s in (begin, restart))
             plan = plan._replace(layers=last - first)
         again = () if restart is None else (s[:, None].expand(-1, x.shape[0], -1) for s in restart)
         states = (*_pair(begin or ()), *_pair(again))
         own = self._parameters  # nn.Module's own lookup, for what a parametrization makes, takes ten times as long
-        rows = [None if n is None else own[n] if n in own else getattr(self, n) for n in names]
+        rows = [None if n is None else own[n] if n in own else attrgetter(n)(self) for n in names]
         return run_stack(plan, x, states, stages, rows)
 
     def _layer(
@@ -247,18 +246,13 @@ class Recurrent(nn.Module):
         """Recurrent dropout's mask and zoneout's, for one layer and direction."""
         if not (self.recurrent_dropout or any(self.zoneout)):
             return {}
-        (batch, time), sizes = x.shape[:2], self._cell(k).sizes()
-        mask = zoneout = None
+        sizes, mask, zoneout = self._cell(k).sizes(), None, None
         if key is not None and self.recurrent_dropout:
             p = self.recurrent_dropout
-            mask = random.keep(key, _stream(k, d, "state"), (batch, sizes[0]), p, x) / max(1 - p, 1e-6)
+            mask = random.keep(key, _stream(k, d, "state"), (x.shape[0], sizes[0]), p, x) / max(1 - p, 1e-6)
         if any(self.zoneout):
-            zoneout = tuple(
-                1 - random.keep(key, _stream(k, d, "h" if i == 0 else "c"), (batch, time, size), p, x)
-                if key is not None
-                else p
-                for i, (p, size) in enumerate(zip(self.zoneout, sizes, strict=True))
-            )
+            streams = tuple(_stream(k, d, use) for use in ("h", "c")[: len(sizes)])
+            zoneout = random.Zoneout(self.zoneout, key, () if key is None else streams)
         return {"mask": mask, "zoneout": zoneout}
 
     # States ------------------------------------------------------------------------------------
@@ -316,11 +310,11 @@ class Recurrent(nn.Module):
                 yield self._cell(k), suffix
 
     def _random(self) -> bool:
-        return bool(self.dropout or self._noisy() or any(self.zoneout))
+        return bool(self.dropout or self._noisy())
 
     def _noisy(self) -> bool:
-        """Whether training changes what a direction reads."""
-        return bool(self.recurrent_dropout or self.weight_dropout)
+        """Whether training draws something for each direction."""
+        return bool(self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
 
     def arguments(self) -> dict[str, Any]:
         """What makes this layer again: `Recurrent(**layer.arguments())`."""

@@ -7,7 +7,7 @@ second derivatives are exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,12 +15,16 @@ from torch import Tensor
 from ostinato.cells.cell import GatedCell, State, Weights, get
 from ostinato.cells.loop import Stages, run_gated
 from ostinato.ops import kernel, probes
-from ostinato.ops.kernel import ACTIVATIONS, KINDS, NAMES, OWN, SHARED, Inputs, Plan, Tensors
+from ostinato.ops.kernel import ACTIVATIONS, KINDS, NAMES, SHARED, Inputs, Options, Plan, Tensors
+from ostinato.ops.random import Zoneout
+
+N = TypeVar("N", int, float)
 
 
 def eager(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """One direction of one layer, now."""
-    return stack(_inputs(w, x, state, stages), plan_of(cell, stages.reverse))
+    plan = plan_of(cell, stages.reverse, zoneout=_drawn(stages))
+    return stack(_inputs(cell, plan, w, x, state, stages), plan)
 
 
 def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
@@ -40,24 +44,59 @@ def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
 
 def opaque(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """Run as one node of a graph that torch.compile or torch.export makes."""
-    y, h, c, _ = torch.ops.ostinato.scan(*_inputs(w, x, state, stages), *plan_of(cell, stages.reverse)[:3])
+    plan = plan_of(cell, stages.reverse, zoneout=_drawn(stages))
+    tensors = Inputs(*_inputs(cell, plan, w, x, state, stages))  # type: ignore[arg-type]
+    y, h, c, _ = torch.ops.ostinato.scan(*tensors, *_flat(plan))
     return y, (h, c)[: len(state)]
 
 
-def plan_of(cell: GatedCell, reverse: bool = False, layers: int = 1, directions: int = 1) -> Plan:
+def plan_of(
+    cell: GatedCell, reverse: bool = False, layers: int = 1, directions: int = 1, zoneout: Zoneout | None = None
+) -> Plan:
     """How the kernels run this cell, which must be one that they serve."""
     assert cell.kernel is not None
     activation = ACTIVATIONS[getattr(cell, "nonlinearity", "tanh")]
-    return Plan(KINDS[cell.kernel], activation, reverse, layers, directions)
+    coupled, before = getattr(cell, "coupled_gates", False), not getattr(cell, "reset_after", True)
+    options = None
+    if coupled or before or zoneout is not None or cell.norms() or set(cell.shapes()) - set(NAMES):
+        rates, streams = ((), ()) if zoneout is None else (zoneout.rates, zoneout.streams)
+        drawn = None if zoneout is None or zoneout.key is None else _two(streams, 0)
+        options = Options(coupled, before, _two(rates, 0.0), drawn)
+    return Plan(KINDS[cell.kernel], activation, reverse, layers, directions, options)
 
 
-def _inputs(w: Weights, x: Tensor, state: State, stages: Stages) -> Inputs:
+def _drawn(stages: Stages) -> Zoneout | None:
+    assert stages.zoneout is None or isinstance(stages.zoneout, Zoneout)
+    return stages.zoneout
+
+
+def _two(numbers: Sequence[N], missing: N) -> tuple[N, N]:
+    return numbers[0] if numbers else missing, numbers[1] if len(numbers) > 1 else missing
+
+
+def row_of(
+    cell: GatedCell, plan: Plan, w: Weights, mask: Tensor | None = None, key: Tensor | None = None
+) -> list[Tensor | None]:
+    """One row's own tensors in the order of `kernel.Inputs`."""
+    drawn = {"mask": mask, "key": key}
+    return [drawn[name] if name in drawn else w.get(name) for name in names_of_row(cell, plan)]
+
+
+def names_of_row(cell: GatedCell, plan: Plan) -> list[str]:
+    """The names of a row's tensors, in the order of `kernel.Inputs`; "" for a norm that the cell has not."""
+    if plan.options is None:
+        return list(NAMES)
+    norms = [f"{name}.{part}" for name in cell.norms() for part in ("weight", "bias")]
+    return [*NAMES, "peephole", "weight_hr", *norms, *[""] * (6 - len(norms)), "key"]
+
+
+def _inputs(cell: GatedCell, plan: Plan, w: Weights, x: Tensor, state: State, stages: Stages) -> list[Tensor | None]:
     c = state[1] if len(state) > 1 else None
     restart_h, restart_c = (*(stages.restart or ()), None, None)[:2]
-    return Inputs(
-        x, state[0], c, restart_h, restart_c, stages.lengths, stages.resets,
-        w["weight_ih"], w["weight_hh"], w.get("bias_ih"), w.get("bias_hh"), stages.mask,
-    )  # fmt: skip
+    zoneout = _drawn(stages)
+    key = None if zoneout is None else zoneout.key
+    shared = (x, state[0], c, restart_h, restart_c, stages.lengths, stages.resets)
+    return [*shared, *row_of(cell, plan, w, stages.mask, key)]
 
 
 class _Fused(torch.autograd.Function):
@@ -102,30 +141,55 @@ def _aliases(tensors: Tensors) -> list[Tensor | None]:
 
 def run_reference(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
     """The same call through the cell's own loop."""
-    kind, activation, reverse, layers, directions = plan
     x, h, c, restart_h, restart_c, lengths, resets = tensors[:SHARED]
     assert x is not None
-    name = {number: name for name, number in KINDS.items()}[kind]
-    options = {"nonlinearity": {n: word for word, n in ACTIVATIONS.items()}[activation]} if name == "rnn" else {}
-    states, ends = (h, c) if name == "lstm" else (h,), []
-    for k in range(layers):
+    states, ends, directions = (h, c) if plan.kind == KINDS["lstm"] else (h,), [], plan.directions
+    for k in range(plan.layers):
         outputs = []
         for d in range(directions):
             row = k * directions + d
-            own = tensors[SHARED + OWN * row : SHARED + OWN * (row + 1)]
-            w = {part: v for part, v in zip(NAMES, own, strict=True) if v is not None}
-            mask = w.pop("mask", None)
-            hidden = w["weight_hh"].shape[1]
-            cell = get(name)(x.shape[2], hidden, "bias_ih" in w, own_weights=False, **options)
-            begin = tuple(x.new_zeros(x.shape[0], hidden) if s is None else _row(s, row) for s in states)
+            own = Inputs(*tensors[:SHARED], *tensors[SHARED + plan.own * row : SHARED + plan.own * (row + 1)])  # type: ignore[arg-type]
+            cell = _cell_of(plan, own, x.shape[2])
+            w = {
+                name: v
+                for name, v in zip(names_of_row(cell, plan), own[SHARED : SHARED + plan.own], strict=True)
+                if v is not None and name not in ("mask", "key")
+            }
+            begin = tuple(
+                x.new_zeros(x.shape[0], n) if s is None else _row(s, row)
+                for s, n in zip(states, cell.sizes(), strict=True)
+            )
             restart = tuple(_row(s, row) for s in (restart_h, restart_c) if s is not None) or None
-            y, end = run_gated(cell, w, x, begin, Stages(lengths, resets, restart, mask, None, reverse != (d == 1)))
+            stages = Stages(lengths, resets, restart, own.mask, _zoneout(plan, own), plan.reverse != (d == 1))
+            y, end = run_gated(cell, w, x, begin, stages)
             outputs.append(y)
             ends.append(end)
         x = torch.cat(outputs, -1) if directions > 1 else outputs[0]
     if h is not None and h.dim() == 2:
         return x, ends[0]
     return x, tuple(torch.stack(each) for each in zip(*ends, strict=True))
+
+
+def _cell_of(plan: Plan, own: Inputs, width: int) -> GatedCell:
+    """The cell whose equation one row is."""
+    name, options = {number: name for name, number in KINDS.items()}[plan.kind], plan.options or Options()
+    said: dict[str, Any] = {"layer_norm": own.gain_0 is not None}
+    if name == "rnn":
+        said["nonlinearity"] = {number: word for word, number in ACTIVATIONS.items()}[plan.activation]
+    elif name == "gru":
+        said["reset_after"] = not options.reset_before
+    else:
+        said |= {"peephole": own.peephole is not None, "coupled_gates": options.coupled}
+        said["proj_size"] = 0 if own.P is None else own.P.shape[0]
+    hidden = own.R.shape[1] if own.P is None else own.P.shape[1]
+    return get(name)(width, hidden, own.b_ih is not None, own_weights=False, **said)
+
+
+def _zoneout(plan: Plan, own: Inputs) -> Zoneout | None:
+    if plan.options is None or not any(plan.options.zoneout):
+        return None
+    states = 2 if plan.kind == KINDS["lstm"] else 1
+    return Zoneout(plan.options.zoneout[:states], own.key, (plan.options.streams or ())[:states])
 
 
 def _row(state: Tensor, row: int) -> Tensor:
@@ -136,39 +200,53 @@ def _row(state: Tensor, row: int) -> Tensor:
 
 _READS = (
     "Tensor x, Tensor h, Tensor? c, Tensor? restart_h, Tensor? restart_c, Tensor? lengths, Tensor? resets, "
-    "Tensor W, Tensor R, Tensor? b_ih, Tensor? b_hh, Tensor? mask"
+    "Tensor W, Tensor R, Tensor? b_ih, Tensor? b_hh, Tensor? mask, Tensor? peephole, Tensor? P, Tensor? gain_0, "
+    "Tensor? shift_0, Tensor? gain_1, Tensor? shift_1, Tensor? gain_2, Tensor? shift_2, Tensor? key"
 )
-_SCAN = f"({_READS}, int kind, int activation, bool reverse) -> (Tensor y, Tensor h, Tensor c, Tensor saved)"
-_BACK = (
-    f"({_READS}, int kind, int activation, bool reverse, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, "
-    "bool[] wanted) -> Tensor[]"
+_FLAT = (
+    "int kind, int activation, bool reverse, bool coupled, bool reset_before, float zoneout_h, float zoneout_c, "
+    "int stream_h, int stream_c"  # -1: the expectation
 )
+_SCAN = f"({_READS}, {_FLAT}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)"
+_BACK = f"({_READS}, {_FLAT}, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, bool[] wanted) -> Tensor[]"
+
+_ALL = len(Inputs._fields)  # arguments that are tensors
+_PLAN = _ALL + 9  # and, after them, those that make a plan
 
 
-SLOTS = {KINDS["rnn"]: 0, KINDS["lstm"]: 5, KINDS["gru"]: 4}  # times hidden: what a step keeps for the backward
+def _flat(plan: Plan) -> tuple[Any, ...]:
+    """A plan of one row, in the types that an operation of torch takes."""
+    options = plan.options or Options()
+    return (*plan[:3], options.coupled, options.reset_before, *options.zoneout, *(options.streams or (-1, -1)))
+
+
+def _planned(args: tuple[Any, ...]) -> tuple[Inputs, Plan]:
+    """The arguments of an operation; every row has the tensors of options here."""
+    coupled, before, rate_h, rate_c, stream_h, stream_c = args[_ALL + 3 : _PLAN]
+    options = Options(coupled, before, (rate_h, rate_c), None if stream_h < 0 else (stream_h, stream_c))
+    return Inputs(*args[:_ALL]), Plan(args[_ALL], args[_ALL + 1], args[_ALL + 2], options=options)
 
 
 def _scan(*args: Any) -> tuple[Tensor, ...]:
-    inputs, plan = Inputs(*args[:12]), Plan(*args[12:15])
+    inputs, plan = _planned(args)
     y, end, saved = kernel.forward(inputs, plan, keep=True)
     h, c = (*end, y.new_empty(0))[:2]
-    if saved is not None:
-        return y, h, c, saved.view(*y.shape[:2], -1)
-    none = y.new_empty(0) if plan.kind == KINDS["rnn"] else y.new_empty(*y.shape[:2], SLOTS[plan.kind] * y.shape[2])
-    return y, h, c, none
+    width = kernel.saved_width(inputs, plan, kernel.sizes(inputs, plan)[1])
+    return y, h, c, y.new_empty(*y.shape[:2], width) if saved is None else saved.view(*y.shape[:2], width)
 
 
 def _scan_fake(*args: Any) -> tuple[Tensor, ...]:
-    x, c, R, kind = args[0], args[2], args[8], args[12]
-    batch, time, hidden = x.shape[0], x.shape[1], R.shape[1]
-    slots = SLOTS[kind]
-    saved = x.new_empty(batch, time, slots * hidden) if slots else x.new_empty(0)
-    end_c = x.new_empty(0) if c is None else x.new_empty(batch, hidden)
-    return x.new_empty(batch, time, hidden), x.new_empty(batch, hidden), end_c, saved
+    inputs, plan = _planned(args)
+    x, (output, hidden) = inputs.x, kernel.sizes(inputs, plan)
+    batch, time = x.shape[0], x.shape[1]
+    saved = x.new_empty(batch, time, kernel.saved_width(inputs, plan, hidden))
+    end_c = x.new_empty(0) if inputs.c is None else x.new_empty(batch, hidden)
+    return x.new_empty(batch, time, output), x.new_empty(batch, output), end_c, saved
 
 
 def _back(*args: Any) -> list[Tensor]:
-    inputs, plan, (y, saved, *gradients), wanted = Inputs(*args[:12]), Plan(*args[12:15]), args[15:20], args[20]
+    inputs, plan = _planned(args)
+    y, saved, *gradients, wanted = args[_PLAN:]
     found = kernel.backward(inputs, plan, y, saved if saved.numel() else None, gradients, wanted)
     return [inputs.x.new_empty(0) if g is None else g for g in found]
 
@@ -177,38 +255,39 @@ def _back_fake(*args: Any) -> list[Tensor]:
     x = args[0]
     return [
         torch.empty_like(v, memory_format=torch.contiguous_format) if w and v is not None else x.new_empty(0)
-        for v, w in zip(args[:12], args[20], strict=True)
+        for v, w in zip(args[:_ALL], args[-1], strict=True)
     ]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     y, _, _, saved = output
-    ctx.plan = tuple(inputs[12:15])
-    ctx.save_for_backward(y, saved, *inputs[:12])
+    ctx.plan = tuple(inputs[_ALL:_PLAN])
+    ctx.save_for_backward(y, saved, *inputs[:_ALL])
     ctx.mark_non_differentiable(saved)
     ctx.set_materialize_grads(False)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
     y, saved, *tensors = ctx.saved_tensors
-    inputs, wanted = Inputs(*tensors), list(ctx.needs_input_grad[:12])
+    inputs, wanted = Inputs(*tensors), list(ctx.needs_input_grad[:_ALL])
     dc = dc if inputs.c is not None else None
     made = torch.ops.ostinato.scan_backward(*inputs, *ctx.plan, y, saved, dy, dh, dc, wanted)
     found = [g if w and v is not None else None for g, v, w in zip(made, inputs, wanted, strict=True)]
-    return *found, None, None, None
+    return *found, *[None] * (_PLAN - _ALL)
 
 
 def _save_back(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.plan, ctx.wanted = tuple(inputs[12:15]), inputs[20]
-    ctx.save_for_backward(*inputs[:12], *inputs[17:20])
+    ctx.plan, ctx.wanted = tuple(inputs[_ALL:_PLAN]), inputs[-1]
+    ctx.save_for_backward(*inputs[:_ALL], *inputs[_PLAN + 2 : _PLAN + 5])
 
 
 def _differentiate_back(ctx: Any, seconds: list[Tensor | None]) -> tuple[Any, ...]:
     create = torch.is_grad_enabled()
     with torch.enable_grad():
         tensors = _aliases(ctx.saved_tensors)
-        inputs, gradients = Inputs(*tensors[:12]), tensors[12:]  # type: ignore[arg-type]
-        firsts = by_reference(inputs, Plan(*ctx.plan), gradients, ctx.wanted)
+        gradients = tensors[_ALL:]
+        inputs, plan = _planned((*tensors[:_ALL], *ctx.plan))
+        firsts = by_reference(inputs, plan, gradients, ctx.wanted)
         pairs = [(f, s) for f, s in zip(firsts, seconds, strict=True) if f is not None and s is not None]
         sources = [v for v in (*inputs, *gradients) if v is not None and v.requires_grad]
         outputs, weights = [f for f, _ in pairs], [s for _, s in pairs]
@@ -216,7 +295,7 @@ def _differentiate_back(ctx: Any, seconds: list[Tensor | None]) -> tuple[Any, ..
     found = iter(made)
     first = [next(found) if v is not None and v.requires_grad else None for v in inputs]
     last = [next(found) if v is not None and v.requires_grad else None for v in gradients]
-    return *first, None, None, None, None, None, *last, None
+    return *first, *[None] * (_PLAN - _ALL + 2), *last, None
 
 
 def _register() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,22 @@ ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
 Tensors = Sequence[Tensor | None]
 
 
+class Options(NamedTuple):
+    """What the plain cells have not, as far as no tensor says it.
+
+    Attributes:
+        coupled: the LSTM's i = 1 - f.
+        reset_before: the GRU resets h before R_n sees it.
+        zoneout: how much of h and c is kept.
+        streams: of zoneout's random numbers for h and c; None for the expectation.
+    """
+
+    coupled: bool = False
+    reset_before: bool = False
+    zoneout: tuple[float, float] = (0.0, 0.0)
+    streams: tuple[int, int] | None = None
+
+
 class Plan(NamedTuple):
     """What a fused scan is, beside its tensors.
 
@@ -23,6 +40,7 @@ class Plan(NamedTuple):
         kind, activation: numbers of KINDS and ACTIVATIONS.
         reverse: whether the first direction reads each sequence from its end; a second one reads the other way.
         layers, directions: of the stack; it has layers x directions rows.
+        options: None for a plain cell, whose rows have fewer tensors.
     """
 
     kind: int
@@ -30,15 +48,22 @@ class Plan(NamedTuple):
     reverse: bool = False
     layers: int = 1
     directions: int = 1
+    options: Options | None = None
+
+    @property
+    def own(self) -> int:
+        """How many tensors each row has."""
+        return OWN if self.options is None else OWN + MORE
 
 
 class Inputs(NamedTuple):
     """All tensors that a fused scan of one row reads; those that may be left out are None.
 
-    A stack hands over the same, flat, and its further rows' own five after them. Shapes: x (batch, time,
-    input); states and restarts (rows, batch, hidden), where there is one row also (batch, hidden), None for
-    zeros; lengths (batch,); resets (batch, time); W (gates x hidden, input); R (gates x hidden, hidden);
-    biases (gates x hidden,); mask (batch, hidden).
+    A stack hands over the same, flat, and its further rows' own after them. A plain cell's row ends with the
+    mask. Shapes: x (batch, time, input); states and restarts (rows, batch, size), where there is one row also
+    (batch, size), None for zeros; lengths (batch,); resets (batch, time); W (gates x hidden, input);
+    R (gates x hidden, output); biases (gates x hidden,); mask (batch, output); peephole (3, hidden);
+    P (output, hidden); gains and shifts of the cell's norms in their order; key () int64.
     """
 
     x: Tensor
@@ -53,10 +78,20 @@ class Inputs(NamedTuple):
     b_ih: Tensor | None
     b_hh: Tensor | None
     mask: Tensor | None
+    peephole: Tensor | None = None
+    P: Tensor | None = None
+    gain_0: Tensor | None = None
+    shift_0: Tensor | None = None
+    gain_1: Tensor | None = None
+    shift_1: Tensor | None = None
+    gain_2: Tensor | None = None
+    shift_2: Tensor | None = None
+    key: Tensor | None = None
 
 
 SHARED = 7  # tensors before the first row's
 OWN = 5  # tensors of each row
+MORE = 9  # and of one with options
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "mask")  # of a row
 
 
@@ -66,19 +101,41 @@ LENDS = hasattr(Tensor, "__dlpack_c_exchange_api__")
 
 def forward(tensors: Tensors, plan: Plan, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
     """Output (batch, time, directions x hidden), end states, and what the backward needs where `keep` is set."""
-    x, h, R = tensors[0], tensors[1], tensors[SHARED + 1]
+    x, h = tensors[0], tensors[1]
     assert x is not None
-    assert R is not None
-    kind, _, _, layers, directions = plan
-    (batch, time, _), hidden = x.shape, R.shape[1]
-    y = x.new_empty(batch, time, directions * hidden)
+    kind, _, _, layers, directions, _ = plan
+    (batch, time, _), (output, hidden) = x.shape, sizes(tensors, plan)
+    y = x.new_empty(batch, time, directions * output)
     lead = (layers * directions,) if h is None or h.dim() == 3 else ()
-    end_h = x.new_empty(*lead, batch, hidden)
+    end_h = x.new_empty(*lead, batch, output)
     end_c = x.new_empty(*lead, batch, hidden) if kind == KINDS["lstm"] else None
-    size = _kernels.kept_numbers(kind, layers, directions, batch, time, hidden) if keep else 0
+    size = 0
+    if keep:
+        size = _kernels.kept_numbers(
+            batch * time, saved_width(tensors, plan, hidden), layers, directions, directions * output
+        )
     kept = _pooled(x, size) if size else None
     _call(_kernels.forward, tensors, plan, y, end_h, end_c, kept)
     return y, (end_h,) if end_c is None else (end_h, end_c), kept
+
+
+def sizes(tensors: Tensors, plan: Plan) -> tuple[int, int]:
+    """Widths of h and of c: the same but for a projection."""
+    R, P = tensors[SHARED + 1], None if plan.options is None else tensors[SHARED + OWN + 1]
+    assert R is not None
+    return R.shape[1], R.shape[1] if P is None else P.shape[1]
+
+
+def saved_width(tensors: Tensors, plan: Plan, hidden: int) -> int:
+    """Numbers that a step of a row keeps for the backward; `hidden` may be a symbol."""
+    slots, beside = _saved(plan, *(plan.options is not None and tensors[SHARED + OWN + i] is not None for i in (1, 2)))
+    return slots * hidden + beside
+
+
+@cache
+def _saved(plan: Plan, projected: bool, normed: bool) -> tuple[int, int]:
+    options = plan.options or Options()
+    return _kernels.saved(plan.kind, options.reset_before, projected, normed, any(options.zoneout))
 
 
 def backward(
@@ -102,11 +159,11 @@ def _room(like: Tensor) -> Tensor:
 
 def _call(run: Any, tensors: Tensors, plan: Plan, *more: Any) -> None:
     """Run with memory lent; inputs that the kernels cannot read as they lie are copied first."""
-    kind, activation, reverse, layers, directions = plan
+    kind, activation, reverse, layers, directions, options = plan
     numbers = (kind, activation, reverse, layers, directions, torch.get_num_threads())
-    given = (*tensors[:SHARED], tuple(tensors[SHARED:]), *more)
-    if not run(*numbers, *_lend(given)):
-        run(*numbers, *_lend(_dense(given)))
+    shared, rows = tensors[:SHARED], tuple(tensors[SHARED:])
+    if not run(*numbers, *_lend((*shared, rows)), options, *_lend(more)):
+        run(*numbers, *_lend(_dense((*shared, rows))), options, *_lend(_dense(more)))
 
 
 def _dense(given: Any) -> Any:

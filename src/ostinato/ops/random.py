@@ -6,6 +6,8 @@ generator at each forward. The same place gets the same number however the work 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -50,3 +52,25 @@ def dropout(x: Tensor, key: Tensor, stream: int, p: float) -> Tensor:
     if p >= 1:
         return torch.zeros_like(x)
     return x * (keep(key, stream, tuple(x.shape), p, x) / (1 - p))
+
+
+class Zoneout(NamedTuple):
+    """How much of the old state is kept, for each of its tensors (Krueger 2017).
+
+    Attributes:
+        rates: the parts that are kept.
+        key: of the random masks (`draw_key`); None for the expectation.
+        streams: one number for each mask.
+    """
+
+    rates: tuple[float, ...]
+    key: Tensor | None = None
+    streams: tuple[int, ...] = ()
+
+    def parts(self, x: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor | float, ...]:
+        """For each tensor of the state a number, or a mask (batch, time, size) of ones (kept) and zeros."""
+        if self.key is None:
+            return self.rates
+        shapes = [(x.shape[0], x.shape[1], size) for size in sizes]
+        places = zip(self.streams, shapes, self.rates, strict=True)
+        return tuple(1 - keep(self.key, stream, shape, p, x) for stream, shape, p in places)

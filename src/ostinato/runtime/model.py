@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -20,14 +21,11 @@ Array = NDArray[Any]
 
 KINDS = {"rnn": 0, "lstm": 1, "gru": 2}
 ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
-# What each option must be for the kernels to serve it, where training has more than they do.
-PLAIN: dict[str, tuple[Any, ...]] = {
-    "proj_size": (0,),
-    "layer_norm": (False,),
-    "peephole": (False,),
-    "coupled_gates": (False,),
-    "reset_after": (True,),
-    "zoneout": (0.0,),
+# The options that only one cell has, and what they are when they are not said.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "rnn": {"layer_norm": False},
+    "lstm": {"layer_norm": False, "peephole": False, "coupled_gates": False, "proj_size": 0},
+    "gru": {"layer_norm": False, "reset_after": True},
 }
 SIZES = ("input_size", "hidden_size", "num_layers")
 LARGEST = 2**31 - 1  # of a size, as a Spec has it
@@ -55,22 +53,35 @@ def load(path: str | os.PathLike[str], threads: int | None = None) -> Model:
 def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = manifest["arguments"]
     _one_of(path, arguments, "cell", KINDS)
-    for word, allowed in PLAIN.items():
-        if word in arguments and arguments[word] not in allowed:
-            found = short(arguments[word])
-            raise FormatError(
-                f"{path}: {word}={found} has no kernel yet: load it with `ostinato.load`, which needs torch"
-            )
     for word in SIZES:
         if type(arguments.get(word)) is not int or not 1 <= arguments[word] <= LARGEST:
             found = short(arguments.get(word))
             raise FormatError(f"{path}: {word} is {found}, not a whole number from 1 to {LARGEST}")
-    for word in FLAGS:
+    options = OPTIONS[arguments["cell"]]
+    for word in (*FLAGS, *(word for word, usual in options.items() if type(usual) is bool)):
         if type(arguments.get(word, False)) is not bool:
             raise FormatError(f"{path}: {word} is {short(arguments[word])}, not true or false")
+    for word in sorted({word for each in OPTIONS.values() for word in each} - options.keys()):
+        if word in arguments:
+            raise FormatError(f"{path}: a {arguments['cell']} has no {word}")
+    width = arguments.get("proj_size", 0)
+    if type(width) is not int or not 0 <= width < arguments["hidden_size"]:
+        raise FormatError(f"{path}: proj_size is {short(width)}, not in 0..hidden_size - 1")
+    if arguments.get("layer_norm", False) and not arguments.get("reset_after", True):
+        raise FormatError(f"{path}: layer_norm with reset_after=False is no cell that there is")
+    _zoneout(path, arguments)
     if "nonlinearity" in arguments:
         _one_of(path, arguments, "nonlinearity", ACTIVATIONS)
     return arguments
+
+
+def _zoneout(path: str | os.PathLike[str], arguments: dict[str, Any]) -> tuple[float, float]:
+    """How much of h and c is kept, by expectation."""
+    found = arguments.get("zoneout", 0.0)
+    both = found if isinstance(found, list) else [found, found]
+    if len(both) not in (1, 2) or not all(type(p) in (int, float) and 0 <= p <= 1 for p in both):
+        raise FormatError(f"{path}: zoneout is {short(found)}, not one or two probabilities")
+    return float(both[0]), float(both[-1])
 
 
 def _one_of(path: str | os.PathLike[str], arguments: dict[str, Any], word: str, known: Iterable[str]) -> None:
@@ -81,13 +92,10 @@ def _one_of(path: str | os.PathLike[str], arguments: dict[str, Any], word: str, 
 
 @dataclass(frozen=True)
 class Weights:
-    """One layer and direction: W, R, the biases, and the state it begins from."""
+    """One layer and direction: its tensors in the order of the kernels' parts, and the state it begins from."""
 
-    W: Array
-    R: Array
-    b_ih: Array | None
-    b_hh: Array | None
-    start: Array  # (states, hidden)
+    parts: tuple[Array | None, ...]
+    start: tuple[Array, ...]  # h, or h and c
 
 
 class Model:
@@ -104,27 +112,34 @@ class Model:
         self.bidirectional: bool = arguments.get("bidirectional", False)
         self.bias: bool = arguments.get("bias", True)
         self.residual: bool = arguments.get("residual", False)
+        self._options: dict[str, Any] = {
+            word: arguments.get(word, usual) for word, usual in OPTIONS[arguments["cell"]].items()
+        }
+        self._sizes = (self._options.get("proj_size") or self.hidden_size, self.hidden_size)
+        self._sizes = self._sizes[: 2 if arguments["cell"] == "lstm" else 1]
         self._learnt: bool = arguments.get("learn_initial_state", False)
         self.cell: str = arguments["cell"]
         self._kind, self._activation = KINDS[self.cell], ACTIVATIONS[arguments.get("nonlinearity", "tanh")]
         self._path, self._threads = path, threads
+        before = not self._options.get("reset_after", True)
+        self._flags = (self._options.get("coupled_gates", False), before, _zoneout(path, arguments), None)
         self._weights = self._read(dict(tensors))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64, as the file has it."""
-        return self._weights[0][0].W.dtype
+        return self._weights[0][0].start[0].dtype
 
     def predict(self, x: Any, state: Any = None, *, lengths: Any = None) -> Array:
         """The layer's output over whole sequences.
 
         Args:
             x: (batch, time, input_size), any real type and strides.
-            state: h, or (h, c), each (layers x directions, batch, hidden_size).
+            state: h, or (h, c), each (layers x directions, batch, size).
             lengths: (batch,) integers; output is 0 past them.
 
         Returns:
-            (batch, time, directions x hidden_size).
+            (batch, time, directions x size of h).
 
         Raises:
             ValueError: a shape does not fit.
@@ -160,7 +175,7 @@ class Model:
         kind = _kernels.StreamF64 if self.dtype == np.float64 else _kernels.StreamF32
         engine = kind(batch, self.input_size, self.residual)
         for (w,) in self._weights:
-            engine.add(self._kind, self._activation, w.W, w.R, w.b_ih, w.b_hh, w.start)
+            engine.add(self._kind, self._activation, w.parts, self._flags, w.start)
         return Stream(engine, batch, self.num_layers, 2 if self.cell == "lstm" else 1)
 
     # What is in the file -------------------------------------------------------------------------
@@ -174,24 +189,43 @@ class Model:
         types = sorted({str(tensor.dtype) for tensor in tensors.values()})
         if types not in (["float32"], ["float64"]):
             raise FormatError(f"{self._path}: the tensors are {', '.join(types)}; the runtime has float32 or float64")
-        H, rows, layers = self.hidden_size, self.num_layers * len(suffixes), []
-        names = ("h0", "c0")[: 2 if self.cell == "lstm" else 1]
-        starts = [self._take(tensors, n, (rows, H)) if self._learnt else None for n in names]
+        rows, layers, out = self.num_layers * len(suffixes), [], self._sizes[0]
+        names = ("h0", "c0")[: len(self._sizes)]
+        starts = [
+            self._take(tensors, n, (rows, size)) if self._learnt else None
+            for n, size in zip(names, self._sizes, strict=True)
+        ]
         for k in range(self.num_layers):
-            layer, width = [], self.input_size if k == 0 else H * len(suffixes)
+            layer, width = [], self.input_size if k == 0 else out * len(suffixes)
             for d, suffix in enumerate(suffixes):
-                name = f"_l{k}{suffix}"
-                W = self._take(tensors, "weight_ih" + name, (gates * H, width))
-                R = self._take(tensors, "weight_hh" + name, (gates * H, H))
-                b_ih = self._take(tensors, "bias_ih" + name, (gates * H,)) if self.bias else None
-                b_hh = self._take(tensors, "bias_hh" + name, (gates * H,)) if self.bias else None
-                row = k * len(suffixes) + d
-                start = np.stack([np.zeros(H, W.dtype) if s is None else s[row] for s in starts])
-                layer.append(Weights(W, R, b_ih, b_hh, start))
+                parts = self._parts(tensors, f"_l{k}{suffix}", gates * self.hidden_size, width)
+                row, W = k * len(suffixes) + d, parts[0]
+                assert W is not None
+                start = tuple(
+                    np.zeros(n, W.dtype) if s is None else np.ascontiguousarray(s[row])
+                    for s, n in zip(starts, self._sizes, strict=True)
+                )
+                layer.append(Weights(parts, start))
             layers.append(layer)
         if tensors:
             raise FormatError(f"{self._path}: tensor {min(tensors)!r} is not the layer's")
         return layers
+
+    def _parts(self, tensors: dict[str, Array], suffix: str, rows: int, width: int) -> tuple[Array | None, ...]:
+        """W, R, biases, no mask, peephole, projection, gains and shifts of the norms, no key."""
+        take, H, out, options = partial(self._take, tensors), self.hidden_size, self._sizes[0], self._options
+        biases = [take(f"bias_{side}{suffix}", (rows,)) if self.bias else None for side in ("ih", "hh")]
+        peephole = take("peephole" + suffix, (3, H)) if options.get("peephole") else None
+        projection = take("weight_hr" + suffix, (out, H)) if options.get("proj_size") else None
+        widths = {"norm": H} if self.cell == "rnn" else {"norm_ih": rows, "norm_hh": rows}
+        widths |= {"norm_c": H} if self.cell == "lstm" else {}
+        norms: list[Array | None] = [
+            take(f"{name}{suffix}.{part}", (size,)) if options["layer_norm"] else None
+            for name, size in widths.items()
+            for part in ("weight", "bias")
+        ]
+        W, R = take("weight_ih" + suffix, (rows, width)), take("weight_hh" + suffix, (rows, out))
+        return W, R, *biases, None, peephole, projection, *norms, *[None] * (6 - len(norms)), None
 
     def _take(self, tensors: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
         if name not in tensors:
@@ -206,13 +240,13 @@ class Model:
     def _scan(
         self, w: Weights, x: Array, state: list[Array], lengths: Array | None, reverse: bool
     ) -> tuple[Array, tuple[Array, ...]]:
-        y = np.empty((*x.shape[:2], self.hidden_size), x.dtype)
+        y = np.empty((*x.shape[:2], self._sizes[0]), x.dtype)
         end = [np.empty_like(s) for s in state]
         h, c = (*state, None)[:2]
         end_h, end_c = (*end, None)[:2]
         taken = _kernels.forward(
             self._kind, self._activation, reverse, 1, 1, self._threads, x, h, c, None, None, lengths, None,
-            (w.W, w.R, w.b_ih, w.b_hh, None), y, end_h, end_c, None,
+            w.parts, self._flags, y, end_h, end_c, None,
         )  # fmt: skip
         assert taken  # every array here is dense
         return y, tuple(end)
@@ -221,12 +255,12 @@ class Model:
         """Each tensor of the state (layers x directions, batch, hidden), as given or as learnt."""
         rows = self.num_layers * (2 if self.bidirectional else 1)
         if state is None:
-            start = np.stack([w.start for layer in self._weights for w in layer])  # (rows, states, hidden)
-            return [np.repeat(start[:, i, None], batch, 1) for i in range(start.shape[1])]
+            starts = [np.stack(each) for each in zip(*(w.start for layer in self._weights for w in layer), strict=True)]
+            return [np.repeat(start[:, None], batch, 1) for start in starts]  # (rows, batch, size)
         given = [np.ascontiguousarray(s, self.dtype) for s in (state if isinstance(state, (tuple, list)) else [state])]
-        wanted = (rows, batch, self.hidden_size)
-        if len(given) != (2 if self.cell == "lstm" else 1) or any(s.shape != wanted for s in given):
-            raise ValueError(f"the state's tensors must each be {wanted}, found {[s.shape for s in given]}")
+        wanted = [(rows, batch, size) for size in self._sizes]
+        if [s.shape for s in given] != wanted:
+            raise ValueError(f"the state's tensors must be {wanted}, found {[s.shape for s in given]}")
         return given
 
     @staticmethod
