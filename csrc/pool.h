@@ -9,7 +9,7 @@
 #include <new>
 #include <vector>
 
-// Blocks by powers of two. What is given back is kept, up to a limit, and handed out again.
+// Blocks by sizes, eight to each power of two. What is given back is kept, up to a limit, and handed out again.
 class Pool {
  public:
   static Pool& shared() {
@@ -55,9 +55,10 @@ class Pool {
   static constexpr size_t HUGE_PAGE = size_t(2) << 20;
   static constexpr size_t LIMIT = size_t(256) << 20;
   static size_t rounded(size_t bytes) {
-    size_t size = 4096;
-    while (size < bytes) size *= 2;
-    return size;
+    size_t power = 4096;
+    while (power * 2 <= bytes) power *= 2;
+    const size_t step = power >= HUGE_PAGE && power / 8 < HUGE_PAGE ? HUGE_PAGE : power / 8;
+    return bytes <= power ? power : (bytes + step - 1) / step * step;
   }
 
   std::mutex lock_;

@@ -79,7 +79,7 @@ def test_threads_do_not_change_a_bit(tmp_path):
         (lambda m, x: m.predict(x, lengths=[1.0, 2.0]), "lengths must be 2 integers, found float64"),
         (lambda m, x: m.predict(x, lengths=[7, 0]), r"lengths must lie in 0..6, found 0..7"),
         (lambda m, x: m.predict(x, lengths=[-1, 0]), r"lengths must lie in 0..6, found -1..0"),
-        (lambda m, x: m.predict(x, np.zeros((1, 2, 5))), r"must each be \(1, 2, 5\)"),
+        (lambda m, x: m.predict(x, np.zeros((1, 2, 5))), r"must be \[\(1, 2, 5\), \(1, 2, 5\)\]"),
         (lambda m, x: m.predict(x, (np.zeros((1, 2, 5)), np.zeros((1, 2, 4)))), r"found \[\(1, 2, 5\), \(1, 2, 4\)\]"),
     ],
 )
@@ -91,19 +91,41 @@ def test_what_does_not_fit_is_refused(call, words, model_of):
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        ("LSTM", {"peephole": True}, "peephole=True has no kernel yet"),
-        ("LSTM", {"proj_size": 2}, "proj_size=2 has no kernel yet"),
-        ("LSTM", {"coupled_gates": True}, "coupled_gates"),
-        ("GRU", {"reset_after": False}, "reset_after=False has no kernel yet"),
-        ("RNN", {"layer_norm": True}, "layer_norm"),
-        ("GRU", {"zoneout": 0.1}, "zoneout=0.1"),
-        ("LSTM", {"zoneout": (0.1, 0.2)}, r"zoneout=\[0.1, 0.2\]"),
         ("LSTM", {"dtype": torch.float16}, "the tensors are float16; the runtime has float32 or float64"),
     ],
 )
-def test_options_without_a_kernel_say_so(kind, options, words, model_of):
+def test_what_has_no_kernel_says_so(kind, options, words, model_of):
     with pytest.raises(runtime.FormatError, match=words):
         model_of(layer_of(kind, 3, 5, **options))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("LSTM", {"peephole": True, "coupled_gates": True, "zoneout": (0.1, 0.2)}),
+        ("LSTM", {"proj_size": 2, "layer_norm": True, "num_layers": 2}),
+        ("LSTM", {"proj_size": 3, "bidirectional": True, "num_layers": 2, "learn_initial_state": True}),
+        ("GRU", {"reset_after": False, "zoneout": 0.1}),
+        ("GRU", {"layer_norm": True, "bias": False}),
+        ("RNN", {"layer_norm": True, "nonlinearity": "relu", "zoneout": 0.3}),
+    ],
+)
+def test_options_are_served_whole_and_step_by_step(kind, options, model_of):
+    torch.manual_seed(2)
+    layer, x = layer_of(kind, 3, 17, **options, dtype=torch.float64), torch.randn(4, 6, 3, dtype=torch.float64)
+    for p in layer.parameters():
+        p.uniform_(-0.7, 0.7)
+    model, lengths = model_of(layer), [6, 0, 2, 5]
+    np.testing.assert_allclose(
+        model.predict(x.numpy(), lengths=lengths), layer(x, lengths=lengths)[0], rtol=0, atol=1e-12
+    )
+    if layer.bidirectional:
+        return
+    expected, stream = layer(x)[0].numpy(), model.stream(batch=4)
+    for t in range(6):
+        np.testing.assert_allclose(stream.step(x[:, t].numpy()), expected[:, t], rtol=0, atol=1e-12)
+    stream.reset([2])
+    np.testing.assert_allclose(stream.step(x[:, 0].numpy())[2], expected[2, 0], rtol=0, atol=1e-12)
 
 
 def test_bfloat16_is_refused_when_it_is_saved(tmp_path):
