@@ -203,6 +203,19 @@ template <class T> void backward(const Call& call, const Lent& x, const Out& out
   stack.backward(g);
 }
 
+// A mask (sequence, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
+template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream, double p) {
+  const long rows = out.size(0), units = out.size(1);
+  T* to = out.take<T>({rows, units});
+  const uint32_t seed = mix(uint32_t(key) + GOLDEN * (stream + 1));
+  const uint64_t below = uint64_t(p * 4294967296.0);
+  const T kept = T(1) / T(std::max(1 - p, 1e-6));
+  for (long b = 0; b < rows && units; ++b) {
+    const uint32_t row = mix(seed + GOLDEN * uint32_t(b + 1));
+    for (long j = 0; j < units; ++j) *to++ = mix(row + GOLDEN * uint32_t(j + 1)) >= below ? kept : T(0);
+  }
+}
+
 // f(number of x's type); false where an input is not dense, and then nothing was done.
 template <class F> bool by_type(nb::handle from, const F& f) {
   const Lent x(from, "x");
@@ -331,6 +344,11 @@ NB_MODULE(_kernels, m) {
     return Kept(steps, width, layers, directions, above).numbers();
   }, nb::arg("steps"), nb::arg("width"), nb::arg("layers"), nb::arg("directions"), nb::arg("above"),
      "How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.");
+  m.def("mask", [](nb::handle out, int64_t key, uint32_t stream, double p) {
+    const Lent lent(out, "mask", true);
+    if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
+    lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
+  }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
   m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");
   m.def("pooled_f64", &pooled<double>, nb::arg("size"), "So many float64 in memory that is used again.");
   bind_stream<float>(m, "StreamF32");

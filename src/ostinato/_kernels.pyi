@@ -17,6 +17,9 @@ def kept_numbers(steps: int, width: int, layers: int, directions: int, above: in
     How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.
     """
 
+def mask(out: object, key: int, stream: int, p: float) -> None:
+    """A dropout mask of one number a sequence and unit."""
+
 def pooled_f32(size: int) -> NDArray[numpy.float32]:
     """So many float32 in memory that is used again."""
 

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ostinato import _kernels
+from ostinato.ops import kernel, probes
+
 _WORD = 0xFFFFFFFF
 
 
@@ -45,6 +48,15 @@ def keep(key: Tensor, stream: int, shape: tuple[int, ...], p: float, like: Tenso
         index = torch.arange(size, device=like.device).reshape(-1, *[1] * (len(shape) - axis - 1))
         v = _mix(v + 0x9E3779B9 * (index + 1) & _WORD)
     return (v >= int(p * 2**32)).to(like.dtype)
+
+
+def unit_mask(key: Tensor, stream: int, shape: tuple[int, int], p: float, like: Tensor) -> Tensor:
+    """A mask (sequence, unit) of 1 / (1 - p) where `keep` has ones: of the same numbers, made in one pass."""
+    if not (like.is_cpu and like.dtype in (torch.float32, torch.float64) and probes.known()):
+        return keep(key, stream, shape, p, like) / max(1 - p, 1e-6)
+    mask = like.new_empty(shape)
+    _kernels.mask(mask if kernel.LENDS else mask.numpy(), int(key), stream, p)
+    return mask
 
 
 def dropout(x: Tensor, key: Tensor, stream: int, p: float) -> Tensor:
