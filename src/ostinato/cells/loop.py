@@ -25,6 +25,9 @@ class Keeps(Protocol):
         """For each tensor of the state a number, or a mask (batch, time, size) of ones (kept) and zeros."""
 
 
+Parts = tuple[Tensor | float, ...]
+
+
 class Stages(NamedTuple):
     """What the loop does round a cell's equation, each None where not asked for.
 

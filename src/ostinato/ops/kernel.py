@@ -128,7 +128,11 @@ def sizes(tensors: Tensors, plan: Plan) -> tuple[int, int]:
 
 def saved_width(tensors: Tensors, plan: Plan, hidden: int) -> int:
     """Numbers that a step of a row keeps for the backward; `hidden` may be a symbol."""
-    slots, beside = _saved(plan, *(plan.options is not None and tensors[SHARED + OWN + i] is not None for i in (1, 2)))
+    projected = normed = False
+    if plan.options is not None:
+        _, P, gain, *_ = tensors[SHARED + OWN : SHARED + OWN + MORE]
+        projected, normed = P is not None, gain is not None
+    slots, beside = _saved(plan, projected, normed)
     return slots * hidden + beside
 
 

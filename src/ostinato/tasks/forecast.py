@@ -20,7 +20,7 @@ from ostinato.spec import Spec
 from ostinato.tasks.forecasting import files
 from ostinato.tasks.forecasting.learnt import Learnt
 from ostinato.tasks.forecasting.measure import BASELINES, Held, Slow, refuse_unmeasured, rolled, scores
-from ostinato.tasks.forecasting.plan import Decoding, Plan, held_back, plan, usual_horizon, usual_windows
+from ostinato.tasks.forecasting.plan import LARGE, Decoding, Plan, held_back, plan, usual_horizon, usual_windows
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
 from ostinato.tasks.task import Arrays, Task
@@ -39,7 +39,7 @@ SHARES = {
 }  # of a time limit; the rest is for reading and the report
 FEW = 4  # rows that tell no frequency of their own
 CURVE = (0.125, 0.25, 0.5, 1.0)  # of the data, for the learning curve
-LARGE = 20_000  # values from which on the measured networks are kept, and not trained anew on what was held out
+MOST = 0.95  # of the data, from which on networks are not trained anew for the rest of them
 ANEW = "the saved model was then trained anew on everything, for as many epochs as were best"
 KEPT = "the saved model is the measured one; it forecasts from the newest data"
 NO_TIME = "there was no time to train anew: the saved model is the measured one, with all data to go by"
@@ -169,7 +169,7 @@ class Forecaster(Task):
     def _learn(
         self, panel: Panel, lengths: list[int], sizes: Plan, validated: bool, limit: float | None, how: dict[str, Any]
     ) -> None:
-        """Networks that stopped by what follows `lengths`; or, where nothing does, that learnt from everything."""
+        """Networks that stopped by what follows `lengths`; where nothing does, that learnt from nearly everything."""
         from ostinato.tasks.forecasting.training import again, learn
 
         self._panel = panel
@@ -178,6 +178,9 @@ class Forecaster(Task):
             self._learnt = learn(panel, lengths, sizes, members=sizes.members, time_limit=limit, **how)
             return
         self._stops = [n - held_back(n, sizes.horizon) for n in lengths]
+        if sum(self._stops) >= MOST * sum(lengths):
+            self._learnt = learn(panel, self._stops, sizes, members=sizes.members, time_limit=limit, **how)
+            return
         kinds = min(sizes.members, len(sizes.views))
         first = learn(panel, self._stops, sizes, members=kinds, time_limit=limit and 0.5 * limit, **how)
         rest = how | {"out": None if how["out"] is None else Path(how["out"], "all"), "callbacks": ()}
@@ -409,9 +412,9 @@ class Forecaster(Task):
             return None
         how: dict[str, Any] = {"network": "feed_forward", "quiet": True}
         first = learn(self._panel, self._stops, sizes, time_limit=limit and limit / 2, **how)
-        return (
-            again(first, self._panel, members=1, time_limit=limit and limit / 2, **how) if all_learn else None
-        ) or first
+        if not all_learn or sum(self._stops) >= MOST * sum(len(series) for series in self._panel):
+            return first
+        return again(first, self._panel, members=1, time_limit=limit and limit / 2, **how) or first
 
     def _curve(self, held: Held, limit: float | None) -> list[tuple[float, int, float]]:
         """How the error falls with the data: (share, values learnt from, mean absolute error)."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ostinato.tasks.forecast import ForecastOptions
 
 FEW = 1000  # values in all below which a statistical outlook is corrected instead of naive forecasts
+LARGE = 20_000  # values from which on data are many
+ENOUGH = 40  # horizons that training is stopped by at most, where data are many
 DAYS = (24, 48, 96, 144, 288)  # steps in a day: where one is the season, the week is looked at too
 LONGEST = 200  # steps of a season that a network looks back to
 DROPOUT = 0.2  # of networks with much to learn from
@@ -169,8 +171,12 @@ def usual_windows(panel: Panel, horizon: int) -> int:
 
 
 def held_back(n: int, horizon: int) -> int:
-    """Steps at the end of n that decide when training ends: a tenth, at least a horizon, none where there are few."""
-    return max(0, min(max(horizon, n // 10), n - horizon - 4, n // 3))
+    """Steps at the end of n that decide when training ends: a tenth, at least a horizon, none where there are few.
+
+    Of long series 40 horizons are enough.
+    """
+    part = n // 10 if n < LARGE else min(n // 10, ENOUGH * horizon)
+    return max(0, min(max(horizon, part), n - horizon - 4, n // 3))
 
 
 def _segment(periods: list[float], horizon: int, typical: int) -> int:
