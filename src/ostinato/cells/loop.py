@@ -13,8 +13,6 @@ from ostinato.sequence import Sequence, resets_backwards
 
 Step = Callable[[int, State], tuple[Tensor, State]]
 Watch = Callable[[Gates, State], None]
-
-
 Parts = tuple[Tensor | float, ...]
 
 
@@ -23,9 +21,6 @@ class Keeps(Protocol):
 
     def parts(self, x: Tensor, sizes: tuple[int, ...]) -> Parts:
         """For each tensor of the state a number, or a mask (batch, time, size) of ones (kept) and zeros."""
-
-
-Parts = tuple[Tensor | float, ...]
 
 
 class Stages(NamedTuple):
