@@ -11,7 +11,7 @@ M4 = "Makridakis, Spiliotis and Assimakopoulos (2020), The M4 Competition, hourl
 SEGRNN = "Lin et al. (2023), SegRNN, arXiv 2308.11200; the table for look-back 96 in the authors' repository"
 THETA = "Makridakis and Hibon (2000), The M3-Competition, as in table 14 of Oreshkin et al. (2020), N-BEATS"
 
-LAST = "the last horizon, two of the shortest seasons"
+LAST = "the last horizons, one to five by the length of the data, each two of the shortest seasons"
 WEATHER = "DEWP,TEMP,PRES,cbwd,Iws,Is,Ir"
 
 
