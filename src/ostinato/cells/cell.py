@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -99,9 +99,13 @@ class GatedCell(Cell):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for one, other in (("advance", "gated"), ("gated", "advance")):
-            if one in vars(cls) and other not in vars(cls):  # a parent's would be another equation
-                setattr(cls, other, vars(GatedCell)[other])
+        own = vars(cls)
+        if "kernel" not in own and own.keys() & {"advance", "gated", "project"}:
+            cls.kernel = None  # a parent's would run the parent's equation
+        if "gated" in own and "advance" not in own:
+            cls.advance = _states_of(own["gated"])  # type: ignore[method-assign]
+        elif "advance" in own and "gated" not in own:
+            cls.gated = GatedCell.gated  # type: ignore[method-assign]
         _REGISTRY.add(cls)
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, own_weights: bool = True) -> None:
@@ -148,9 +152,7 @@ class GatedCell(Cell):
 
     def advance(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
         """One step: wx (batch, gates x hidden), `seen` = h as R sees it (after dropout), state -> new state."""
-        if type(self).gated is GatedCell.gated:
-            raise TypeError(f"{type(self).__name__} has no advance(w, wx, seen, state)")
-        return self.gated(w, wx, seen, state)[1]
+        raise TypeError(f"{type(self).__name__} has no advance(w, wx, seen, state)")
 
     def gated(self, w: Weights, wx: Tensor, seen: Tensor, state: State) -> tuple[Gates, State]:
         """The same step, and its gates after activation in the order of `gates`, for `ost.trace`; () tells none."""
@@ -182,6 +184,15 @@ class GatedCell(Cell):
             norm = getattr(owner, name + suffix)
             found |= {f"{name}.weight": norm.weight, f"{name}.bias": norm.bias}
         return found
+
+
+def _states_of(gated: Callable[..., tuple[Gates, State]]) -> Callable[..., State]:
+    """`advance` of a class that writes `gated`: that one's, also where a subclass writes another."""
+
+    def advance(self: GatedCell, w: Weights, wx: Tensor, seen: Tensor, state: State) -> State:
+        return gated(self, w, wx, seen, state)[1]
+
+    return advance
 
 
 def normalise(w: Weights, name: str, v: Tensor) -> Tensor:

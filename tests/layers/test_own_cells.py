@@ -1,0 +1,72 @@
+"""A cell of one's own made from one of ours: its own equation is what runs, never the parent's kernel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+import ostinato as ost
+from ostinato import cells
+from ostinato.cells.lstm import LSTMCell
+from ostinato.cells.rnn import RNNCell
+
+
+class Doubled(LSTMCell):
+    """h' = 2 o tanh(c')."""
+
+    name = "doc-doubled"
+
+    def advance(self, w: cells.Weights, wx: Tensor, seen: Tensor, state: cells.State) -> cells.State:
+        h, c = super().advance(w, wx, seen, state)
+        return 2 * h, c
+
+
+class Shifted(RNNCell):
+    """h' = f(W x + 1 + R h + b): only the input's part differs."""
+
+    name = "doc-shifted"
+
+    def project(self, w: cells.Weights, x: Tensor) -> Tensor:
+        return super().project(w, x) + 1
+
+
+def stepped(cell: cells.GatedCell, x: Tensor) -> Tensor:
+    state, outputs = cell.start(x), []
+    for t in range(x.shape[1]):
+        output, state = cell.step(x[:, t], state)
+        outputs.append(output)
+    return torch.stack(outputs, 1)
+
+
+def test_an_equation_that_is_overridden_is_the_one_that_runs() -> None:
+    x = torch.randn(2, 5, 3)
+    for kind in (Doubled, Shifted):
+        cell = kind(3, 8)
+        assert cell.unfused() == f"{kind.name} has no kernel"
+        torch.testing.assert_close(ost.scan(cell, x)[0], stepped(cell, x))
+
+
+def test_the_parents_step_can_be_called() -> None:
+    cell, parent = Doubled(3, 8), LSTMCell(3, 8)
+    parent.load_state_dict(cell.state_dict())
+    x = torch.randn(4, 3)
+    h, (_, c) = cell.step(x, cell.start(x))
+    h_parent, (_, c_parent) = parent.step(x, parent.start(x))
+    torch.testing.assert_close((h, c), (2 * h_parent, c_parent))
+
+
+def test_it_has_layers_and_a_trace_without_gates() -> None:
+    layer = ost.Recurrent("doc-doubled", 3, 8, bidirectional=True)
+    x = torch.randn(2, 5, 3)
+    found = ost.trace(layer, x)
+    torch.testing.assert_close(found.output, layer(x)[0])
+    assert found.gates == {}
+
+
+def test_a_subclass_that_changes_nothing_keeps_its_parents_kernel() -> None:
+    class Same(LSTMCell):
+        """As its parent."""
+
+        name = "doc-same"
+
+    assert Same(3, 8).unfused() is None
