@@ -96,8 +96,9 @@ class Forecaster(Task):
     A recurrent network reads a window of the series, told relative to its own level and pace, weighs naive
     ways to go on (the last value, the season before, ...) and corrects them; `models.forecasters` has the
     three ways of answering. Where all the data are few, it corrects a statistical outlook instead
-    (`data.outlook`). A first network learns without the last part of the data, finds by it when to stop
-    and how wide intervals must be; then `members` networks learn from everything.
+    (`data.outlook`). First networks learn without the last part of the data and find by it when to stop, what
+    each view of the ways is worth and how wide intervals must be; then `members` networks learn from everything,
+    or, where nearly all was learnt from already, those stay.
 
     Args:
         options: the fields of `ForecastOptions` and `Options`, each with its meaning.

@@ -1,4 +1,4 @@
-"""How a forecaster learns: a first network finds when to stop and how wide errors are, then all learn from all."""
+"""How a forecaster learns: first networks find when to stop, what views count, how wide errors are."""
 
 from __future__ import annotations
 
