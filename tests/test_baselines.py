@@ -359,7 +359,8 @@ def test_processes_answer_what_this_one_would(slow: str) -> None:
     for row in (0, 2, 4, 6):
         np.testing.assert_array_equal(found[row], baselines.get(slow)().fit(histories[row], 4).predict(5))
     assert (
-        note == "test-slow was run on 4 of 7 series: all would take about 14 s; test-slow: torch False (4 of 4 series)"
+        note
+        == "test-slow was run on 4 of 7 series: all would take about 14 s; test-slow: torch False (4 of 4 forecasts)"
     )
 
 
@@ -368,7 +369,7 @@ def test_a_series_that_fails_costs_no_other(slow: str) -> None:
     found, note = budget.forecasts(slow, histories, season=4, horizon=1, seconds=30)
     assert [values is None for values in found] == [True, False, True, False]
     assert "1 of 4 series had not come after 90 s or were lost" in note
-    assert "-1 is refused (1 of 4 series)" in note
+    assert "-1 is refused (1 of 4 forecasts)" in note
 
 
 def test_it_stops_hard(slow: str) -> None:

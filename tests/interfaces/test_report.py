@@ -6,6 +6,7 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,3 +112,19 @@ def test_what_is_not_finite_is_null_and_never_best() -> None:
     assert found.to_json()["metrics"]["mae"] is None
     assert found.winner("mae") == "naive"
     assert folder.table(found.columns) == "t,forecast\n1,\n"
+
+
+@pytest.mark.parametrize("step", ["15m", "h", "D", "7D", "30D", "365D"])
+def test_dates_under_a_chart_do_not_run_into_each_other(step: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    size, unit = re.fullmatch(r"(\d*)(\w)", step).groups()
+    every = np.timedelta64(int(size or 1), unit)
+    pictures._draw(axes := figure.add_subplot(), chart(np.datetime64("2016-12-22T01") + np.arange(240) * every))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 3
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))

@@ -94,7 +94,7 @@ def answer(kind: type[Baseline], history: Any, season: int, horizon: int) -> dic
 def _sentence(
     name: str, costs: Sequence[float], rows: range, answers: dict[int, dict[str, Any]], seconds: float
 ) -> str:
-    """What was left out and why, then the methods' own notes with how many series each is true of."""
+    """What was left out and why, then the methods' own notes with how many forecasts each is true of."""
     said = []
     if len(rows) < len(costs):
         all_of_them = f"all would take about {_round(sum(costs) / PROCESSES):,} s"
@@ -105,7 +105,7 @@ def _sentence(
     for word in ("error", "notes"):
         counts = Counter(note for found in answers.values() for note in _listed(found.get(word, ())))
         for note, count in counts.most_common(SHOWN):
-            said.append(note if len(costs) == 1 else f"{note} ({count} of {len(rows)} series)")
+            said.append(note if len(costs) == 1 else f"{note} ({count} of {len(rows)} forecasts)")
     return "; ".join(said)
 
 

@@ -39,6 +39,8 @@ def svg(chart: Chart, number: int = 0) -> str:
 
 def _draw(axes: Any, chart: Chart) -> None:
     x = chart.x.astype("M8[us]") if chart.x.dtype.kind == "M" else chart.x
+    if chart.x.dtype.kind == "M":
+        _dated(axes)
     for k, (name, low, high) in enumerate(chart.bands):
         axes.fill_between(x, low, high, color=OURS, alpha=0.14 + 0.12 * k, linewidth=0, label=name)
     others = iter(OTHERS * 3)
@@ -51,6 +53,15 @@ def _draw(axes: Any, chart: Chart) -> None:
                       va="top", fontsize=8, alpha=0.7)  # fmt: skip
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
+
+
+def _dated(axes: Any) -> None:
+    """Few dates, each saying only what the one before it has not said: whole dates would run into each other."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    places = AutoDateLocator(minticks=3, maxticks=8)
+    axes.xaxis.set_major_locator(places)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
 
 
 def _line(axes: Any, x: Any, line: Line, color: str) -> None:
