@@ -24,7 +24,7 @@ LONGEST = 200  # steps of a season that a network looks back to
 DROPOUT = 0.2  # of networks with much to learn from
 SEGMENTS = 14  # of a window at most
 LONGEST_USUAL = 60  # steps of a horizon that nobody asked for
-MEASURED, MOST_WINDOWS = 50, 5  # horizons are held out while they take a fiftieth of the data, at most five
+MEASURED, MOST_WINDOWS = 10, 5  # horizons are held out while they take a tenth of the data, at most five
 SAMPLE = 40  # series that seasons are told from
 
 Decoding = Literal["direct", "segments", "recursive"]
@@ -161,10 +161,10 @@ def usual_horizon(panel: Panel, words: ForecastOptions) -> int:
 
 
 def usual_windows(panel: Panel, horizon: int) -> int:
-    """Horizons to measure on: as many as take a fiftieth of the data, 1 to 5. One alone may be an odd one out.
+    """Horizons to measure on: as many as take a tenth of the data, 1 to 5. One alone may be an odd one out.
 
     >>> usual_windows(Panel.of([[0.0] * 5000]), horizon=24), usual_windows(Panel.of([[0.0] * 144]), horizon=24)
-    (4, 1)
+    (5, 1)
     """
     typical = int(np.median([len(series) for series in panel]))
     return max(1, min(MOST_WINDOWS, typical // (MEASURED * horizon)))
