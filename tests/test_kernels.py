@@ -16,17 +16,7 @@ from ostinato.ops import fused, kernel, random
 
 KINDS = ["rnn", "lstm", "gru"]
 SIZES = [(1, 1), (3, 5), (2, 15), (7, 16), (5, 17), (1, 40), (33, 65)]  # (input, hidden): odd and even vectors
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch):
-    """Every buffer that is handed to a kernel is full of NaN: what is not written shows."""
-    made = kernel._pooled
-    monkeypatch.setattr(kernel, "_pooled", lambda *a: made(*a).fill_(torch.nan))
-    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("poisoned")
 
 
 def arguments(

@@ -13,16 +13,7 @@ from ostinato.ops import fused, kernel
 
 KINDS = ["RNN", "LSTM", "GRU"]
 B, T = 5, 6
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch):
-    made = kernel._pooled
-    monkeypatch.setattr(kernel, "_pooled", lambda *a: made(*a).fill_(torch.nan))
-    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("poisoned")
 
 
 def outcome(layer, x, state, **more):

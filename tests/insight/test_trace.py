@@ -266,3 +266,11 @@ def test_a_cell_that_names_other_gates_than_it_tells():
 
     with pytest.raises(ValueError, match="tells 1 gates, the class names 2"):
         ost.trace(ost.Recurrent("doc-short", 3, 5), torch.randn(2, 4, 3))
+
+
+@pytest.mark.parametrize("place", [{"row": 2}, {"layer": 1}, {"direction": -2}])
+def test_a_picture_of_what_is_not_there_is_refused(place):
+    found = ost.trace(layer_of(("gru", {})), torch.randn(2, 4, 3, dtype=torch.float64))
+    ((word, number),) = place.items()
+    with pytest.raises(IndexError, match=f"{word} {number} is not there"):
+        found.plot(**place)

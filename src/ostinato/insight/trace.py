@@ -62,12 +62,23 @@ class Inside:
     def plot(self, row: int = 0, layer: int = -1, direction: int = 0) -> Figure:
         """Units over time, a strip for each state and gate of one sequence: a matplotlib figure, no display needed.
 
+        Raises:
+            IndexError: there is no such row, layer or direction.
+
         >>> figure = trace(Recurrent("gru", 3, 8), torch.randn(4, 7, 3)).plot(row=2)
         >>> [axes.get_ylabel() for axes in figure.axes[:4]]
         ['h', 'r', 'z', 'n']
         """
         from ostinato.insight.strips import strips
 
+        layers, directions, batch = next(iter(self.states.values())).shape[:3]
+        for word, number, count in (
+            ("row", row, batch),
+            ("layer", layer, layers),
+            ("direction", direction, directions),
+        ):
+            if not -count <= number < count:
+                raise IndexError(f"{word} {number} is not there: {word}s are 0..{count - 1}")
         named = {**self.states, **{name: v for name, v in self.gates.items() if name not in self.states}}
         return strips({name: v[layer, direction, row].detach().cpu().numpy() for name, v in named.items()})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -179,13 +179,18 @@ class Forecaster(Task):
             self._learnt = learn(panel, lengths, sizes, members=sizes.members, time_limit=limit, **how)
             return
         self._stops = [n - held_back(n, sizes.horizon) for n in lengths]
-        if sum(self._stops) >= MOST * sum(lengths):
+        if self._nearly_all(lengths):
             self._learnt = learn(panel, self._stops, sizes, members=sizes.members, time_limit=limit, **how)
             return
         kinds = min(sizes.members, len(sizes.views))
-        first = learn(panel, self._stops, sizes, members=kinds, time_limit=limit and 0.5 * limit, **how)
+        look: dict[str, Any] = how | {"look": "first look, ", "time_limit": limit and 0.5 * limit}
+        first = learn(panel, self._stops, sizes, members=kinds, **look)
         rest = how | {"out": None if how["out"] is None else Path(how["out"], "all"), "callbacks": ()}
         self._learnt = again(first, panel, members=sizes.members, time_limit=limit and 0.5 * limit, **rest) or first
+
+    def _nearly_all(self, lengths: Sequence[int]) -> bool:
+        """Whether so little was held back to stop by that networks trained anew would not differ."""
+        return sum(self._stops) >= MOST * sum(lengths)
 
     def refit(self, data: Any = None, **training: Any) -> Self:
         """Train once more from the start, on all there is, for as many epochs as were best in `fit`.
@@ -413,7 +418,7 @@ class Forecaster(Task):
             return None
         how: dict[str, Any] = {"network": "feed_forward", "quiet": True}
         first = learn(self._panel, self._stops, sizes, time_limit=limit and limit / 2, **how)
-        if not all_learn or sum(self._stops) >= MOST * sum(len(series) for series in self._panel):
+        if not all_learn or self._nearly_all([len(series) for series in self._panel]):
             return first
         return again(first, self._panel, members=1, time_limit=limit and limit / 2, **how) or first
 

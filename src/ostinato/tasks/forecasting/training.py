@@ -37,7 +37,7 @@ MOST = 1_000_000  # windows that are held at once
 
 
 def learn(
-    panel: Panel, known: Sequence[int], plan: Plan, *, network: str = "recurrent", members: int = 1,
+    panel: Panel, known: Sequence[int], plan: Plan, *, network: str = "recurrent", members: int = 1, look: str = "",
     out: Folder = None, time_limit: float | None = None, **how: Any,
 ) -> Learnt:  # fmt: skip
     """Learn targets before the places `known`, and stop by those after them, which also tell what each view counts.
@@ -47,6 +47,7 @@ def learn(
         known: a place in each series; its length: nothing is left to stop by.
         network: "recurrent" or "feed_forward".
         members: networks, of all views in turn.
+        look: what the progress line says before their numbers.
         out: folder of the first one's checkpoints; the others' lie in folders in it.
         how: resume, quiet, callbacks, as of `training.fit`.
     """
@@ -56,7 +57,7 @@ def learn(
         own = None if out is None else Path(out, *[f"member-{k + 1}"] * (k > 0))
         limit = None if time_limit is None else time_limit / members
         model = build(plan, plan.seed + k, network, k % views)
-        label = "how long to train" if members == 1 else f"first look, network {k + 1} of {members}"
+        label = f"{look}network {k + 1} of {members}"
         history = run.train(model, k, out=own, time_limit=limit, label=label, **_only_first(how, k))
         found.networks.append(model)
         found.views.append(k % views)
