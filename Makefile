@@ -25,7 +25,7 @@ BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h 
 .venv/run: .venv/made $(BUILT_FROM)
 	@echo "installing ostinato and what it needs (torch is large: a few minutes the first time)"
 	@$(PIP) install -c constraints.txt torch
-	@$(PIP) install -c constraints.txt -e '.[stats]'
+	@$(PIP) install -c constraints.txt -e '.[stats,text]'
 	@touch $@
 
 .venv/dev: .venv/run
