@@ -115,10 +115,14 @@ class Lines:
 
     def notes(self) -> Iterator[str]:
         """What was done to the lines of the last reading."""
+        yield from self.encodings()
+        yield from self.refusals.notes()
+
+    def encodings(self) -> Iterator[str]:
+        """Lines that are not UTF-8, if there were any."""
         if self.foreign:
             more = f", {len(self.foreign)} in all" if len(self.foreign) > 1 else ""
             yield f"read bytes that are not UTF-8 as Windows-1252, first in row {self.foreign[0]}{more}"
-        yield from self.refusals.notes()
 
     def _checked(self, line: str, number: int) -> str:
         if len(line) >= self.longest and line[-1] not in "\r\n":

@@ -11,14 +11,16 @@ from ostinato.data.numbers import is_number
 from ostinato.data.text.table import Table
 
 TEXTS = (
-    "text sentence review message content document body comment tweet utterance msg sms question description "
-    "article post query phrase reviewtext review_text review_body clean_text string headline title summary name "
-    "surname word"
-).split()
+    "text", "sentence", "review", "message", "content", "document", "body", "comment", "tweet", "utterance", "msg",
+    "sms", "question", "description", "article", "post", "query", "phrase", "reviewtext", "review_text",
+    "review_body", "clean_text", "string", "headline", "title", "summary", "name", "surname", "word",
+)  # fmt: skip
 LABELS = (
-    "label class category sentiment target section topic labels classes intent emotion language lang polarity genre "
-    "rating stars score tag y output class_label label_text author spam"
-).split()
+    "label", "class", "category", "sentiment", "target", "section", "topic", "labels", "classes", "intent", "emotion",
+    "language", "lang", "polarity", "genre", "rating", "stars", "score", "tag", "output", "class_label", "label_text",
+    "author", "spam", "y",
+)  # fmt: skip
+LONGEST_NAME = 40  # letters of a column that no usual name tells
 SAMPLE = 2_000  # rows that columns are judged by
 
 
@@ -75,8 +77,8 @@ def _is_header(table: Table, first: Sequence[str], asked: Sequence[str]) -> bool
     usual = {*TEXTS, *LABELS}
     if any(cell.lower() in usual and not twice for cell, twice in zip(first, again, strict=True)):
         return True
-    words = all(cell and not is_number(cell) and len(cell) <= 40 for cell in first)
-    return words and not any(again) and not all(name.isdecimal() for name in asked if asked) | (not rest)
+    names = all(cell and not is_number(cell) and len(cell) <= LONGEST_NAME for cell in first)
+    return names and not any(again)
 
 
 def choose(table: Table, text: str | None, label: str | None, *, labelled: bool = True) -> Choice:

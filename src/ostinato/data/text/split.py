@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -125,10 +125,7 @@ def holdout(
         if given is not None and len(given) != n:
             raise ValueError(f"{len(given)} {name} for {n} rows")
     random = np.random.default_rng([seed, n])
-    if groups is None:
-        held = _by_row(n, share, random, labels)
-    else:
-        held = _by_group(n, share, random, groups, labels)
+    held = _by_row(n, share, random, labels) if groups is None else _by_group(n, share, random, groups, labels)
     test = np.zeros(n, dtype=bool)
     test[held] = True
     return np.flatnonzero(~test), np.flatnonzero(test)

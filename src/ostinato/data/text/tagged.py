@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.data.errors import DataError
-from ostinato.data.text.columns import is_conllu, is_columns, sentences_of, tag_column
+from ostinato.data.text.columns import is_columns, is_conllu, sentences_of, tag_column
 from ostinato.data.text.source import Source, opened
 from ostinato.data.text.split import words_of
 

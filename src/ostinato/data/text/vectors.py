@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,33 +58,34 @@ def read_vectors(path: str | os.PathLike[str], vocabulary: Sequence[str]) -> Vec
     ([[0.0, 0.0, 0.0], [0.0, 1.0, 0.5]], 0.5)
     """
     name = Path(path).name
-    wanted = {word: [k] for k, word in enumerate(vocabulary)}
-    low: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for k, word in enumerate(vocabulary):
-        low.setdefault(word.lower(), []).append(k)
-    rows: dict[int, tuple[bool, NDArray[np.float32]]] = {}
+        for written in {word, word.lower()}:
+            places.setdefault(written, []).append(k)
+    values, best = None, np.zeros(len(vocabulary), dtype=np.int8)  # 1: found in lower case, 2: as it is
+    for number, word, cells in _entries(Path(path), name):
+        if values is None:
+            values = np.zeros((len(vocabulary), len(cells)), dtype=np.float32)
+        for k in places.get(word, ()):
+            match = 1 + (vocabulary[k] == word)
+            if match > best[k]:
+                values[k], best[k] = _numbers(cells, name, number), match
+    if values is None:
+        raise DataError(name, "holds no vectors", "give lines of a word and its numbers")
+    return Vectors(values, best > 0, name)
+
+
+def _entries(path: Path, name: str) -> Iterator[tuple[int, str, list[str]]]:
+    """Line number, word and its cells, of each line but a header; all are as wide as the first."""
     width = 0
-    for number, line in enumerate(Lines(Path(path), name, todo="give a text file of vectors"), 1):
+    for number, line in enumerate(Lines(path, name, todo="give a text file of vectors"), 1):
         word, *cells = line.rstrip().split(" ")
         if not cells or (number == 1 and _is_header(word, cells)):
             continue
         width = width or len(cells)
-        exact, others = wanted.get(word, ()), low.get(word, ())
         if len(cells) != width:
             word, cells = _with_blanks(line, width, name, number)
-        if exact or others:
-            vector = _numbers(cells, name, number)
-            for k in others:
-                rows.setdefault(k, (False, vector))
-            for k in exact:
-                if k not in rows or not rows[k][0]:
-                    rows[k] = (True, vector)
-    if not width:
-        raise DataError(name, "holds no vectors", "give lines of a word and its numbers")
-    values, found = np.zeros((len(vocabulary), width), dtype=np.float32), np.zeros(len(vocabulary), dtype=np.bool_)
-    for k, (_, vector) in rows.items():
-        values[k], found[k] = vector, True
-    return Vectors(values, found, name)
+        yield number, word, cells
 
 
 def _is_header(word: str, cells: Sequence[str]) -> bool:
