@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ostinato.data.errors import DataError, shown
+from ostinato.data.lines import DELIMITERS
 from ostinato.data.numbers import is_number
+from ostinato.data.text.source import Source
 from ostinato.data.text.table import Table
 
 TEXTS = (
@@ -61,12 +63,24 @@ def headed(table: Table, asked: Sequence[str | None]) -> Table:
     """
     if table.names:
         return table
+    if not table.rows:
+        raise DataError(table.source, "holds no whole row", "give a table with a header and rows")
     first = [cell.strip() for cell in table.rows[0]]
     if not _is_header(table, first, [name for name in asked if name is not None]):
         return replace(table, names=tuple(str(k) for k in range(len(first))))
     if len(table.rows) == 1:
         raise DataError(table.source, f"has a header ({', '.join(first)}) and no rows", "give rows of text")
     return replace(table, names=tuple(first), rows=table.rows[1:], numbers=table.numbers[1:])
+
+
+def header_mark(source: Source) -> str | None:
+    """The delimiter of a first line that names a column of texts and others beside it, if it is such a header."""
+    first = next(line for _, line in source.filled())
+    for mark in DELIMITERS:
+        names = [cell.strip(' "').lower() for cell in first.split(mark)]
+        if len(names) > 1 and any(name in TEXTS for name in names) and all(len(name) <= LONGEST_NAME for name in names):
+            return mark
+    return None
 
 
 def _is_header(table: Table, first: Sequence[str], asked: Sequence[str]) -> bool:
@@ -110,6 +124,8 @@ def choose(table: Table, text: str | None, label: str | None, *, labelled: bool 
 def _named(table: Table, asked: str | None, option: str) -> int | None:
     if asked is None:
         return None
+    if table.names.count(asked) > 1:
+        raise DataError(table.source, f"{table.names.count(asked)} columns {asked!r}", "rename one, or give its place")
     if asked in table.names:
         return table.names.index(asked)
     if asked.isdecimal() and int(asked) < len(table.names):
