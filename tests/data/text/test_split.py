@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from ostinato.data.text import holdout, joined, words_of
 
-pieces = st.sampled_from([*"aZé9 '’-.,:;!?)(@#<>/\n", "n't", "'s", "l'", " ", "我", "か", "न", "\u093f", "👍", "\u200d", "www."])
+pieces = st.sampled_from(
+    [*"aZé9 '’-.,:;!?)(@#<>/\n", "n't", "'s", "l'", " ", "我", "か", "न", "\u093f", "👍", "\u200d", "www."]
+)
 texts = st.one_of(st.text(max_size=40), st.lists(pieces, max_size=20).map("".join))
 
 WORDS = {
@@ -113,7 +115,8 @@ def test_the_seed_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "word"), [({"share": 0}, "share"), ({"share": 1}, "share"), ({"share": 0.5, "labels": "ab"}, "labels")]
+    ("arguments", "word"),
+    [({"share": 0}, "share"), ({"share": 1}, "share"), ({"share": 0.5, "labels": "ab"}, "labels")],
 )
 def test_arguments_that_do_not_fit(arguments: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):

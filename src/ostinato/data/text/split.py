@@ -61,6 +61,7 @@ def _pattern() -> re.Pattern[str]:
     apostrophe = "['’]"
     ending = rf"(?:n{apostrophe}t|{apostrophe}(?:{_CLITICS}))(?!{letter})"
     beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?!(?:{_CLITICS}|t)(?!{letter}))(?={letter}|\s|\Z)"
+    start = rf"(?<![^\W{_DENSE}])"  # no letter of a word stands before
     inner = rf"(?:(?!{ending}){letter})+"
     return re.compile(
         rf"""
@@ -70,13 +71,13 @@ def _pattern() -> re.Pattern[str]:
         | @[-.,]@                                           # WikiText's own marks
         | -[lr][rcs]b-                                      # the Penn Treebank's brackets
         | [@\#](?:{letter})+
-        | (?<![\w:;=])[:;=]['-]?[()DPp](?!\w)                # emoticons
+        | {start}(?<![:;=])[:;=]['-]?[()DPp](?!\w)                # emoticons
         | \d+(?:[.,]\d+)+
-        | (?<!\w)(?:[a-z]\.){{2,}}                           # u.s., i.e.
-        | (?<!\w)(?:{_TITLES})\.
-        | (?<!\w){apostrophe}\d\ds(?!{letter})               # '90s
+        | {start}(?:[a-z]\.){{2,}}                           # u.s., i.e.
+        | {start}(?:{_TITLES})\.
+        | {start}{apostrophe}\d\ds(?!{letter})               # '90s
         | {ending}
-        | (?<!\w){beginning}
+        | {start}{beginning}
         | {inner}(?:(?:-|(?!{ending}){apostrophe}){inner})*
         | [{_DENSE}][{marks}]*
         | ([^\w\s])\1+
