@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import keyword
 import sys
@@ -106,4 +105,3 @@ def test_tokens_are_pythons_own() -> None:
 def test_no_python() -> None:
     with pytest.raises(SyntaxError):
         list(tagged_lines("def"))
-    ast.parse("")

@@ -14,6 +14,7 @@ from ostinato.data.text import read_labelled, read_plain, read_sentences, read_t
 
 GOOD = [f"text number {k},{'xy'[k % 2]}" for k in range(9)]
 CYRILLIC = "Привет, как дела сегодня?"
+JAPANESE = "これは日本語です,x\n".encode("shift-jis")
 
 
 def rows(**changed: str) -> bytes:
@@ -39,7 +40,7 @@ BAD: dict[str, tuple[str, bytes, dict[str, Any], list[str]]] = {
     "broken UTF-16": ("a.csv", rows().decode().encode("utf-16")[:-1], {}, ["broken UTF-16"]),
     "Cyrillic in one byte": ("a.all", f"0 {CYRILLIC}\n1 {CYRILLIC}\n".encode("cp1251"), {}, ["row 1", "UTF-8"]),
     "no encoding at all": ("a.csv", rows() + b"caf\x81,x\n", {}, ["row 11", "byte 0x81 at place 4"]),
-    "Japanese in Shift-JIS": ("a.csv", rows() + "これは日本語です,x\n".encode("shift-jis"), {}, ["row 11", "neither UTF-8"]),
+    "Japanese in Shift-JIS": ("a.csv", rows() + JAPANESE, {}, ["row 11", "neither UTF-8"]),
     "open quote": ("a.csv", rows(row6='"text,x'), {}, ["row 6", "quote"]),
     "text after a quote": ("a.csv", rows(row6='"text" of it,x'), {}, ["row 6", "quote"]),
     "column not there": ("a.csv", rows(), {"text": "txt"}, ["'txt'", "did you mean 'text'"]),

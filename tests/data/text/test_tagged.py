@@ -58,10 +58,8 @@ def test_columns(tmp_path: Path, form: str) -> None:
 
 
 def test_conll_2003(tmp_path: Path) -> None:
-    path = tmp_path / "eng.train"
-    path.write_text(
-        "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\n-DOCSTART- -X- O O\n\nPeter NNP I-NP I-PER\n"
-    )
+    path, begin = tmp_path / "eng.train", "-DOCSTART- -X- O O\n\n"
+    path.write_text(f"{begin}EU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\n{begin}Peter NNP I-NP I-PER\n")
     assert read_tagged(path).tags == [["I-ORG", "O"], ["I-PER"]]
     assert read_tagged(path, column=1).tags == [["NNP", "VBZ"], ["NNP"]]
     assert read_sentences(path) == [["EU", "rejects"], ["Peter"]]
