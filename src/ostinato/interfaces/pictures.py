@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,19 @@ _STYLE: dict[Any, Any] = {
 
 def svg(chart: Chart, number: int = 0) -> str:
     """The chart as an <svg> element, without a fixed size; `number` keeps names apart on a page."""
+    labels = {"xlabel": chart.x_label, "ylabel": chart.y_label}
+    return drawn(lambda figure: _draw(figure.add_subplot(**labels), chart), (9, 3.6), number)
+
+
+def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int) -> str:
+    """What `draw` puts on a figure of that size in inches, as an <svg> element."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"ostinato-{number}"}):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
-        _draw(figure.add_subplot(xlabel=chart.x_label, ylabel=chart.y_label), chart)
+        draw(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     found = text.getvalue()
