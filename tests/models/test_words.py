@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ostinato.data.text import Units
-from ostinato.data.text.batches import padded, spelled
+from ostinato.data.text.batches import padded
 from ostinato.models.letters import Letters
 from ostinato.models.words import RARE, WordVectors
 
@@ -58,7 +58,9 @@ def test_letters_stand_beside() -> None:
     units, letters = Units.fit("word", ["a dog"]), Units.fit("char", ["a cat"])
     words = WordVectors(len(units), 4, letters=Letters(len(letters), 6)).eval()
     ids, _ = padded([units.encode(sentence) for sentence in sentences])
-    found = words(ids, *spelled(sentences, letters))
+    spelled, lengths = padded([letters.encode(word) for word in ("a", "cat")])
+    places = torch.tensor([[0, 1], [1, 0]])
+    found = words(ids, spelled, lengths, places)
     assert found.shape == (2, 2, words.features) == (2, 2, 10)
     assert torch.equal(found[0, 1], found[1, 0]), "the same word, in another place"
     assert words.letters is not None

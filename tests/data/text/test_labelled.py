@@ -213,3 +213,43 @@ def test_texts_of_a_table_without_labels(tmp_path: Path) -> None:
     assert read_texts(path, text="id") == ["1", "2"]
     (tmp_path / "one.csv").write_text("what people said\nthis\nthat\n")
     assert read_texts(tmp_path / "one.csv", text="what people said") == ["this", "that"]
+
+
+# Tables as they are met ----------------------------------------------------------------------------
+
+MET: dict[str, tuple[str, list[str], list[str]]] = {
+    "spam.csv: columns without a name": (
+        "v1,v2,,,\n" + "".join(f"{'ham' if k % 2 else 'spam'},this is message {k},,,\n" for k in range(8)),
+        ["this is message 0"],
+        ["spam"],
+    ),
+    "AG news: no header, title and text": (
+        "".join(f'"{k % 3 + 1}","Title {k}","A longer description of it, number {k}"\n' for k in range(9)),
+        ["A longer description of it, number 0"],
+        ["1"],
+    ),
+    "sentiment140: sorted by label, a column that is always the same": (
+        "".join(f'"{k // 3000 * 4}","{k}","NO_QUERY","who{k}","tweet about things, {k}"\n' for k in range(6000)),
+        ["tweet about things, 0"],
+        ["0"],
+    ),
+    "disasters: more columns": (
+        "id,keyword,location,text,target\n" + "".join(f"{k},,here,fire at number {k},{k % 2}\n" for k in range(6)),
+        ["fire at number 0"],
+        ["0"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MET)
+def test_tables_as_they_are_met(tmp_path: Path, name: str) -> None:
+    content, texts, labels = MET[name]
+    (tmp_path / "a.csv").write_text(content)
+    data = read_labelled(tmp_path / "a.csv")
+    assert (data.texts[:1], data.labels[:1]) == (texts, labels)
+    assert len(data) == content.count("\n") - (not content.startswith('"'))
+
+
+def test_the_first_text_of_a_column_without_header_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("no good\nfine\n")
+    assert read_texts(tmp_path / "new.csv") == ["no good", "fine"]
