@@ -33,7 +33,7 @@ _FOREIGN = {
 
 
 def is_whole(text: str) -> bool:
-    """Whether a text is characters and nothing else: bytes that are no UTF-8, and "\\ud800" in JSON, are halves of them.
+    """Whether a text is characters and nothing else: bytes that are no UTF-8, and JSON's "\\ud800", are halves of them.
 
     >>> is_whole("naïve"), is_whole(b"na\\xefve".decode("utf-8", "surrogateescape"))
     (True, False)
