@@ -150,6 +150,12 @@ def test_what_a_session_holds(source: Any, words: str) -> None:
         read_labelled(source)
 
 
+def test_half_of_a_character_to_be_labelled(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(BAD["half of a character"][1])
+    with pytest.raises(DataError, match=r"row 1, column 'text': half of a character"):
+        read_texts(tmp_path / "a.jsonl")
+
+
 def test_on_bad_is_one_of_two(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="error or skip"):
         read_labelled(tmp_path / "a.csv", on_bad="ignore")

@@ -18,6 +18,8 @@ from ostinato.data.text.prefixed import TOOK_FIRST, cut, prefixed
 from ostinato.data.text.source import Source, opened
 from ostinato.data.text.table import Table, cell_of, delimited, dividing, from_frame, from_json, is_json
 
+HALF = "half of a character (a lone surrogate)"
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -166,7 +168,7 @@ def _checked(
             refusals.refuse(f"no {what}", f"fill in the {what}", number, column)
             continue
         if not is_whole(text):
-            refusals.refuse("half of a character (a lone surrogate)", "correct it", number, columns[0])
+            refusals.refuse(HALF, "correct it", number, columns[0])
             continue
         texts.append(text)
         labels.append(label)
@@ -231,7 +233,11 @@ def _lines(file: Source, labels: Collection[str]) -> list[str]:
 def _column(table: Table, text: str | None) -> list[str]:
     table = headed(table, (text,))
     place = choose(table, text, None, labelled=False).text
-    return [row[place].strip() for row in table.rows]
+    texts = [row[place].strip() for row in table.rows]
+    for number, each in zip(table.numbers, texts, strict=True):
+        if not is_whole(each):
+            raise DataError(table.source, HALF, "correct it", row=number, column=table.names[place])
+    return texts
 
 
 def counts(labels: Sequence[str]) -> str:
