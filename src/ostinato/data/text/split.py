@@ -57,9 +57,10 @@ def _leans(word: str) -> bool:
 @lru_cache(1)
 def _pattern() -> re.Pattern[str]:
     marks = _combining_marks()
-    letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=\w))"
+    letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=[^\W{_DENSE}]))"
     apostrophe = "['’]"
-    ending = rf"(?:n{apostrophe}t|{apostrophe}(?:{_CLITICS}))(?!{letter})"
+    no = rf"n{apostrophe}t(?!{letter})"
+    ending = rf"(?:{no}|{apostrophe}(?:{_CLITICS})(?:(?!{letter})|(?={no})))"
     beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?!(?:{_CLITICS}|t)(?!{letter}))(?={letter}|\s|\Z)"
     start = rf"(?<![^\W{_DENSE}])"  # no letter of a word stands before
     inner = rf"(?:(?!{ending}){letter})+"
