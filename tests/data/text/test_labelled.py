@@ -175,6 +175,19 @@ def test_a_cell_over_lines(tmp_path: Path) -> None:
     assert read_labelled(path, on_bad="skip").texts == ["one\ntwo"]
 
 
+@pytest.mark.parametrize(("missing", "taken"), [(1, True), (5, True), (6, False)])
+def test_few_rows_without_a_label_are_no_mistake(tmp_path: Path, missing: int, taken: bool) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "one,\n" * missing + "two,x\nthree,y\n" * ((100 - missing) // 2))
+    if not taken:
+        with pytest.raises(DataError, match=r"row 2, column 'label': no label"):
+            read_labelled(path)
+        return
+    data = read_labelled(path)
+    assert len(data) == (100 - missing) // 2 * 2
+    assert any(f"left out {missing} of " in note and "first row 2" in note for note in data.notes)
+
+
 def test_pick_and_classes() -> None:
     data = Labelled(["a", "b", "c"], ["10", "9", "x"], "list")
     assert data.pick([2, 0]).texts == ["c", "a"]

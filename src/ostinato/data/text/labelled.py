@@ -19,6 +19,8 @@ from ostinato.data.text.source import Source, opened
 from ostinato.data.text.table import Table, cell_of, delimited, dividing, from_frame, from_json, is_json
 
 HALF = "half of a character (a lone surrogate)"
+UNLABELLED = 0.05  # share of rows without a label that is no mistake
+_Row = tuple[int, str, str]  # its number, text, label
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def read_labelled(source: Any, *, text: str | None = None, label: str | None = N
             of pairs (text, label).
         text, label: columns, by name or place from 0; left out: told by usual names (text, review, ... and label,
             class, ...) or by what the columns hold, and said in the notes.
-        on_bad: "skip" leaves out rows without text or label and broken ones, and counts them.
+        on_bad: "skip" leaves out rows without text or label and broken ones, and counts them; of labels up to one in
+            twenty may be missing without it.
 
     Raises:
         DataError: in one line, what is wrong, where, and what to do.
@@ -154,13 +157,14 @@ def _from_lists(source: Any, on_bad: str) -> Labelled:
 
 def _checked(
     source: str,
-    rows: Sequence[tuple[int, str, str]],
+    rows: Sequence[_Row],
     refusals: Refusals,
     notes: Sequence[str],
     columns: tuple[str, str] | tuple[None, None] = (None, None),
 ) -> Labelled:
     """Rows that have a text and a label; the rest is refused, or left out and counted."""
     texts, labels = [], []
+    rows, more = _without_the_unlabelled(rows)
     for number, text, label in rows:
         text, label = text.strip(), label.strip()
         if not text or not label:
@@ -174,7 +178,19 @@ def _checked(
         labels.append(label)
     if not texts:
         raise DataError(source, f"all {refusals.count} rows are broken" if refusals.count else "is empty", "give texts")
-    return Labelled(texts, labels, source, (*notes, *refusals.notes()))
+    return Labelled(texts, labels, source, (*notes, *more, *refusals.notes()))
+
+
+def _without_the_unlabelled(rows: Sequence[_Row]) -> tuple[Sequence[_Row], list[str]]:
+    """The rows but those that nobody has labelled yet, and a note of it; all of them where those are many.
+
+    Few are what real tables have, and nothing can be learnt from them; many mean that a column was mistaken.
+    """
+    bare = [number for number, text, label in rows if text.strip() and not label.strip()]
+    if not 0 < len(bare) <= UNLABELLED * len(rows):
+        return rows, []
+    kept = [row for row in rows if row[2].strip() or not row[1].strip()]
+    return kept, [f"left out {len(bare)} of {len(rows):,} rows that have no label, first row {bare[0]}"]
 
 
 def read_texts(
