@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Cell": "cells",
+    "Conv1d": "layers",
     "Forecaster": "tasks.forecast",
     "GRU": "layers",
     "GatedCell": "cells",
@@ -30,6 +31,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Cell",
+    "Conv1d",
     "Forecaster",
     "GatedCell",
     "Recurrent",
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from ostinato.cells import Cell, GatedCell
     from ostinato.dispatch import scan
     from ostinato.insight.trace import trace
-    from ostinato.layers import GRU, LSTM, RNN, Recurrent
+    from ostinato.layers import GRU, LSTM, RNN, Conv1d, Recurrent
     from ostinato.layers.accelerate import accelerate
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
