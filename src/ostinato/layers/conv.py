@@ -158,9 +158,11 @@ class Conv1d(nn.Module):
         return y[0], end[0]
 
     def _convolved(self, padded: Tensor, counts: Tensor | None) -> Tensor:
-        if padded.shape[1] < self.receptive_field:  # a window wider than all there is
-            return padded.new_zeros(padded.shape[0], 0, self.out_channels)
+        missing = self.receptive_field - padded.shape[1]
+        if missing > 0:  # a window wider than all there is: no step, and a gradient of 0
+            padded = F.pad(padded, (0, 0, 0, missing))
         y = convolve(padded, self.weight, self.bias, self.stride, self.dilation, self.groups)
+        y = y[:, :0] if missing > 0 else y
         return y if counts is None else Sequence(y, self.steps(counts)).clean().values
 
     # States and padding ------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A recurrent layer to a model file and back; shapes are checked before any memory is taken."""
+"""A layer to a model file and back; shapes are checked before any memory is taken."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from torch.nn.utils.parametrize import is_parametrized
 
 from ostinato.format import FormatError
+from ostinato.layers.conv import Conv1d
 from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
 
-LAYERS: dict[str, type[Recurrent]] = {kind.__name__: kind for kind in (Recurrent, RNN, LSTM, GRU)}
+Layer = Recurrent | Conv1d
+LAYERS: dict[str, type[Layer]] = {kind.__name__: kind for kind in (Recurrent, RNN, LSTM, GRU, Conv1d)}
+SIZES = {Conv1d: ("in_channels", "out_channels", "kernel_size", "dilation")}
 LARGEST = 2**31 - 1  # of a size, as a Spec has it
 Tensors = dict[str, NDArray[Any]]
 
 
-def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
+def to_file(layer: Layer) -> tuple[dict[str, Any], Tensors]:
     """Manifest and tensors of a layer; parametrizations (weight norm) are folded into plain weights."""
     kind = type(layer).__bases__[0] if is_parametrized(layer) else type(layer)
     if LAYERS.get(kind.__name__) is not kind:
@@ -33,7 +36,7 @@ def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
     return manifest, {name: tensor.contiguous().numpy() for name, tensor in state.items()}
 
 
-def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Recurrent:
+def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Layer:
     """The layer, in evaluation mode, as every model is that comes from a file.
 
     Raises:
@@ -54,32 +57,37 @@ def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Recurren
     return layer.eval()
 
 
-def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Recurrent:
+def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Layer:
     """The layer that the manifest declares, without memory (on the meta device)."""
     kind, arguments = manifest.get("class"), manifest.get("arguments")
     if kind not in LAYERS or not isinstance(arguments, dict):
         raise FormatError(f"{path}: class {short(kind)} is none of {', '.join(LAYERS)}")
-    if not isinstance(arguments.get("num_layers"), int) or arguments["num_layers"] > tensors:
-        raise FormatError(
-            f"{path}: {short(arguments.get('num_layers'))} layers are declared, {tensors} tensors are there"
-        )
-    for word in ("input_size", "hidden_size"):
-        if not isinstance(arguments.get(word), int) or arguments[word] > LARGEST:
-            raise FormatError(f"{path}: {word} is {short(arguments.get(word))}, no size of a layer")
+    _check_sizes(path, LAYERS[kind], arguments, tensors)
     if where := sorted(arguments.keys() & {"device", "dtype"}):
         raise FormatError(f"{path}: {', '.join(where)}: not a file's to say")
     try:
         layer = _on_meta(LAYERS[kind], arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FormatError(f"{path}: the arguments make no {kind}: {str(error)[:200]}") from None
-    if layer.cell != arguments.get("cell"):
+    if isinstance(layer, Recurrent) and layer.cell != arguments.get("cell"):
         raise FormatError(
             f"{path}: class {kind} has the cell {layer.cell!r}, the file says {short(arguments.get('cell'))}"
         )
     return layer
 
 
-def _on_meta(kind: type[Any], arguments: dict[str, Any]) -> Recurrent:
+def _check_sizes(path: str, kind: type[Layer], arguments: dict[str, Any], tensors: int) -> None:
+    """No layer is made, not even without memory, of sizes that cannot be."""
+    if issubclass(kind, Recurrent):
+        layers = arguments.get("num_layers")
+        if not isinstance(layers, int) or layers > tensors:
+            raise FormatError(f"{path}: {short(layers)} layers are declared, {tensors} tensors are there")
+    for word in SIZES.get(kind, ("input_size", "hidden_size")):
+        if not isinstance(arguments.get(word), int) or arguments[word] > LARGEST:
+            raise FormatError(f"{path}: {word} is {short(arguments.get(word))}, no size of a layer")
+
+
+def _on_meta(kind: type[Any], arguments: dict[str, Any]) -> Layer:
     own = {word: value for word, value in arguments.items() if word != "cell" or kind is Recurrent}
     with torch.device("meta"):
         return kind(**own)

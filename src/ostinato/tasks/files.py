@@ -23,9 +23,8 @@ def save(module: Any, path: str | os.PathLike[str]) -> None:
     8
     """
     from ostinato.layers import files
-    from ostinato.layers.recurrent import Recurrent
 
-    if isinstance(module, Recurrent):
+    if isinstance(module, files.Layer):
         manifest, tensors = files.to_file(module)
         format.write(path, tensors, manifest)
     elif hasattr(module, "to_file"):
