@@ -20,6 +20,7 @@ _HOME = {
     "Recurrent": "layers",
     "Sequence": "sequence",
     "Spec": "spec",
+    "TCN": "models",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
@@ -30,6 +31,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "TCN",
     "Cell",
     "Conv1d",
     "Forecaster",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from ostinato.insight.trace import trace
     from ostinato.layers import GRU, LSTM, RNN, Conv1d, Recurrent
     from ostinato.layers.accelerate import accelerate
+    from ostinato.models import TCN
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
     from ostinato.tasks.files import load, save
