@@ -34,10 +34,11 @@ class TCN(nn.Module):
         levels: blocks; see `TCN.levels_for`.
         kernel_size: steps of a window.
         dropout: of whole channels of a sequence.
+        each_step: False: one output a sequence, that of its last step, 0 where it has none.
         causal: False: each step sees as many steps after it as before it (tagging), and there is no state.
 
-    Shapes: x (batch, time, inputs), lengths (batch,) or None; output (batch, time, hidden), 0 past a sequence's end.
-    What lies in the padding, NaN too, never matters.
+    Shapes: x (batch, time, inputs), lengths (batch,) or None; output (batch, time, hidden), 0 past a sequence's end,
+    or (batch, hidden). What lies in the padding, NaN too, never matters.
 
     Raises:
         ValueError: a size does not fit; it is named.
@@ -54,15 +55,16 @@ class TCN(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: int, levels: int, kernel_size: int = 3, dropout: float = 0.0, *, causal: bool = True
-    ) -> None:
+        self, inputs: int, hidden: int, levels: int, kernel_size: int = 3, dropout: float = 0.0, *, causal: bool = True,
+        each_step: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         for word, size in {"inputs": inputs, "hidden": hidden, "levels": levels, "kernel_size": kernel_size}.items():
             check_size(word, size)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a probability in 0..1, below 1; found {dropout!r}")
         self.inputs, self.kernel_size, self.dropout, self.causal = inputs, kernel_size, float(dropout), bool(causal)
-        self.features = hidden
+        self.features, self.each_step = hidden, bool(each_step)
         widths = [inputs] + [hidden] * levels
         self.blocks = nn.ModuleList(
             Block(widths[k], hidden, kernel_size, 2**k, dropout, causal=causal) for k in range(levels)
@@ -95,18 +97,23 @@ class TCN(nn.Module):
     def forward(self, x: Tensor, lengths: Any, state: States) -> tuple[Tensor, States]: ...
 
     def forward(self, x: Tensor, lengths: Any = None, state: States | None = None) -> Tensor | tuple[Tensor, States]:
-        """x (batch, time, inputs) -> (batch, time, hidden); where a state is given, also that after x."""
+        """x (batch, time, inputs) -> (batch, time, hidden) or (batch, hidden); with a state, also that after x."""
         if x.dim() != 3 or x.shape[2] != self.inputs:
             raise ValueError(f"x must be (batch, time, {self.inputs}); found {tuple(x.shape)}")
         counts = None if lengths is None else as_lengths(lengths, *x.shape[:2], known=probes.known())
         x = Sequence(x, counts).clean().values
         if state is not None:
-            return self._carried(x, counts, state)
+            y, state = self._carried(x, counts, state)
+            return self._given(y, counts), state
         # Causal blocks see no padding: what they make of it is cut off at the end.
         within = None if self.causal else counts
         for block in self._each():
             x, _ = block(x, within)
-        return Sequence(x, counts).clean().values
+        return self._given(x, counts)
+
+    def _given(self, y: Tensor, counts: Tensor | None) -> Tensor:
+        found = Sequence(y, counts)
+        return found.clean().values if self.each_step else found.last()
 
     def _carried(self, x: Tensor, counts: Tensor | None, state: States) -> tuple[Tensor, States]:
         if len(state) != 2 * len(self.blocks):
@@ -115,14 +122,14 @@ class TCN(nn.Module):
         for k, block in enumerate(self._each()):
             x, after = block(x, counts, state[2 * k : 2 * k + 2])
             ends += after
-        return Sequence(x, counts).clean().values, tuple(ends)
+        return x, tuple(ends)
 
     def _each(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
     def arguments(self) -> dict[str, Any]:
         """What makes this network again: `TCN(**network.arguments())`."""
-        own = {word: getattr(self, word) for word in ("inputs", "kernel_size", "dropout", "causal")}
+        own = {word: getattr(self, word) for word in ("inputs", "kernel_size", "dropout", "causal", "each_step")}
         return own | {"hidden": self.features, "levels": len(self.blocks)}
 
 
