@@ -7,11 +7,11 @@ has time before features would do. Times of one run on one machine; only the rat
 import argparse
 
 import torch
-from layers import check, forward, in_turns, train  # the file beside this one
 from rich.console import Console
 from rich.progress import track
 
 import ostinato as ost
+from layers import check, forward, in_turns, train  # the file beside this one
 
 SHAPES = [
     (32, 400, 1, 25, 7, 4),
