@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ostinato.ops import probes
+from ostinato.ops.products import even
 
-EVEN = 16  # rows and columns of a product that no BLAS was seen to share out along the sum; see layers/linear.py
 FEW = 4  # features below which turning them round costs less than so narrow a picture
 
 
@@ -93,9 +93,4 @@ def _plain(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Ten
 def _products(seen: Tensor, grad: Tensor) -> Tensor:
     """sum over rows of grad[row] seen[row]ᵀ: (outputs, width x inputs)."""
     rows, columns = grad.shape[2], seen.shape[2]
-    return (_even(grad.flatten(0, 1)).t() @ _even(seen.flatten(0, 1)))[:rows, :columns]
-
-
-def _even(x: Tensor) -> Tensor:
-    missing = EVEN - x.shape[1]
-    return F.pad(x, (0, missing)) if missing > 0 else x
+    return (even(grad.flatten(0, 1)).t() @ even(seen.flatten(0, 1)))[:rows, :columns]
