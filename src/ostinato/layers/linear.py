@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EVEN = 16  # rows of W that no BLAS was seen to split along the batch
+from ostinato.ops.products import EVEN
 
 
 class Linear(nn.Linear):

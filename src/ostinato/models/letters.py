@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ostinato.layers import LSTM
+from ostinato.layers import LSTM, Conv1d
 
 WINDOW = 3  # letters that a convolution sees at once
 
@@ -56,7 +56,7 @@ class Letters(nn.Module):
         if kind == "lstm":
             self.reader = LSTM(width, features // 2, bidirectional=True)
         else:
-            self.reader = nn.Conv1d(width, features, WINDOW, padding=WINDOW // 2)
+            self.reader = Conv1d(width, features, WINDOW, padding="same")
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """ids (words, longest), lengths (words,) -> (words, features)."""
@@ -70,6 +70,6 @@ class Letters(nn.Module):
         return h.transpose(0, 1).flatten(1) * (lengths > 0)[:, None]
 
     def _largest(self, x: Tensor, inside: Tensor) -> Tensor:
-        y = self.reader((x * inside.unsqueeze(-1)).transpose(1, 2)).transpose(1, 2)  # (words, longest, features)
+        y = self.reader(x * inside.unsqueeze(-1))  # (words, longest, features)
         y = y.masked_fill(~inside.unsqueeze(-1), -torch.inf).amax(1)
         return torch.where(inside.any(1, keepdim=True), y, 0.0)
