@@ -19,6 +19,7 @@ _HOME = {
     "Recurrent": "layers",
     "Sequence": "sequence",
     "Spec": "spec",
+    "TextClassifier": "tasks.classify",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
@@ -35,6 +36,7 @@ __all__ = [
     "Recurrent",
     "Sequence",
     "Spec",
+    "TextClassifier",
     "__version__",
     "accelerate",
     "load",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from ostinato.layers.accelerate import accelerate
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
+    from ostinato.tasks.classify import TextClassifier
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
 

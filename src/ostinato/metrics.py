@@ -403,6 +403,7 @@ def calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15)
     place = np.clip((sure * bins).astype(int), 0, bins - 1)
     return float(np.abs(np.bincount(place, right - sure, bins)).sum() / right.size)
 
+
 def _errors(prediction: ArrayLike, target: ArrayLike) -> Array:
     """y - ŷ, flat, where y is known."""
     guess, truth = _known(*_numbers(prediction, target))

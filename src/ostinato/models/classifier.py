@@ -41,13 +41,15 @@ class Convolutions(nn.Module):
 
     def __init__(self, inputs: int, channels: int, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.windows = nn.ModuleList(nn.Conv1d(inputs, channels, k, padding="same") for k in widths)
+        self.windows = nn.ModuleList(nn.Conv1d(inputs, channels, k) for k in widths)
+        self.ends = [((k - 1) // 2, k // 2) for k in widths]  # zeros before and after, so that time keeps its length
         self.features = len(widths) * channels
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """x (batch, time, inputs) -> (batch, time, features)."""
         steps = Steps(x, lengths).clean().values.transpose(1, 2)  # (B, D, T)
-        found = torch.cat([F.relu(window(steps)) for window in self.windows], 1).transpose(1, 2)
+        each = [F.relu(window(F.pad(steps, ends))) for window, ends in zip(self.windows, self.ends, strict=True)]
+        found = torch.cat(each, 1).transpose(1, 2)
         return Steps(found, lengths).clean().values
 
 
@@ -60,7 +62,7 @@ class Classifier(nn.Module):
         units: how many there are, padding (0) and unknown (1) too.
         classes: how many.
         cell: a registered recurrent cell, or "conv".
-        hidden_size, num_layers, bidirectional: of the recurrent encoder; hidden_size features for each window of "conv".
+        hidden_size, num_layers, bidirectional: of the recurrent encoder; of "conv", the features of each window.
         width: of a unit's vector; pretrained vectors bring their own.
         pooling: "last", "max", "mean" or "attention"; see `Pooling`.
         dropout: of vectors and of the pooled vector.

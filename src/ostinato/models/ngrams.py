@@ -16,7 +16,7 @@ BUCKETS = 1 << 20  # that n-grams fall into by a checksum; two in one bucket cou
 NUMBERS = 2_000_000  # weights at most: with many classes fewer n-grams
 STRENGTH = 10.0  # n / STRENGTH weighs |W|^2
 STEPS = 100  # of the search at most
-CLOSE = 1e-4  # largest gradient at which it ends
+CLOSE = 1e-6  # largest gradient of the mean loss at which it ends: that of a rare n-gram is small from the start
 
 
 class Ngrams:
