@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MOST = 100_000  # n-grams, the commonest
+MOST = 100_000  # n-grams, the commonest; with many classes fewer, that there be no more than
+WEIGHTS = 4_000_000  # of them: the search holds twenty times as many numbers
 STEPS = 100  # of the search at most
 STRENGTH = 10.0  # scikit-learn's C; on rows of norm 1 the usual 1 holds the weights back too much
 
@@ -52,7 +53,8 @@ class Tfidf:
         if self.unit == "word":
             # Words of one letter and marks count too, which scikit-learn's own pattern leaves out.
             kind = {"token_pattern": r"\w+|[^\w\s]", "ngram_range": (1, 2)}
-        self._vectors = text.TfidfVectorizer(sublinear_tf=True, max_features=MOST, dtype=np.float64, **kind)
+        most = min(MOST, WEIGHTS // len(set(labels)))
+        self._vectors = text.TfidfVectorizer(sublinear_tf=True, max_features=most, dtype=np.float64, **kind)
         try:
             rows = self._vectors.fit_transform(texts)
         except ValueError as error:

@@ -65,7 +65,7 @@ class Classifier(nn.Module):
         hidden_size, num_layers, bidirectional: of the recurrent encoder; of "conv", the features of each window.
         width: of a unit's vector; pretrained vectors bring their own.
         pooling: "last", "max", "mean" or "attention"; see `Pooling`.
-        dropout: of vectors and of the pooled vector.
+        dropout: of the pooled vector, and half of it of the units' vectors.
         unit_dropout: share of units taken for unknown.
         weights: what each class counts for; None: 1.
         pretrained: (units, width) vectors to begin with; rows of zeros begin at random.
@@ -95,7 +95,7 @@ class Classifier(nn.Module):
         pretrained: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.words = WordVectors(units, width, pretrained=pretrained, dropout=dropout)
+        self.words = WordVectors(units, width, pretrained=pretrained, dropout=dropout / 2)
         if pretrained is None:
             with torch.no_grad():
                 self.words.embedding.weight.mul_(SPREAD)

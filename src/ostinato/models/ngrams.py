@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -72,8 +71,9 @@ class Ngrams:
         from scipy.optimize import minimize
 
         counts = [_counted(text, longest) for text in texts]
-        seen = np.bincount(np.concatenate([[0], *(list(c) for c in counts)]).astype(np.int64), minlength=BUCKETS)
-        seen[0] -= 1
+        seen = np.zeros(BUCKETS, np.int64)
+        for buckets, _ in counts:
+            seen[buckets] += 1
         kept = np.argsort(-seen, kind="stable")[: max(1, NUMBERS // classes)]
         columns = np.sort(kept[seen[kept] > 0]).astype(np.int64)
         rarity = np.log((1 + len(texts)) / (1 + seen[columns])) + 1
@@ -91,14 +91,12 @@ class Ngrams:
         raw = self._rows([_counted(text, self.longest) for text in texts]) @ self.weights.astype(np.float64)
         return _log_softmax(raw + self.bias)
 
-    def _rows(self, counts: Sequence[Mapping[int, int]]) -> Any:
+    def _rows(self, counts: Sequence[tuple[Array, Array]]) -> Any:
         """x, (texts, n-grams) sparse."""
         from scipy.sparse import csr_array
 
-        sizes = [len(each) for each in counts]
-        buckets = np.fromiter((g for each in counts for g in each), np.int64, sum(sizes))
-        often = np.fromiter((c for each in counts for c in each.values()), np.float64, sum(sizes))
-        rows = np.repeat(np.arange(len(counts)), sizes)
+        buckets, often = (np.concatenate([each[k] for each in counts]) for k in (0, 1))
+        rows = np.repeat(np.arange(len(counts)), [len(each) for each, _ in counts])
         place = np.searchsorted(self.columns, buckets).clip(max=max(0, len(self.columns) - 1))
         known = self.columns[place] == buckets if len(self.columns) else np.zeros(len(place), bool)
         rows, place = rows[known], place[known]
@@ -149,8 +147,10 @@ class _Loss:
         return float(value / n), (gradient / n).ravel()
 
 
-def _counted(units: Sequence[str], longest: int) -> Counter[int]:
-    return Counter(zlib.crc32(gram.encode("utf-8", "surrogatepass")) % BUCKETS for gram in _grams(units, longest))
+def _counted(units: Sequence[str], longest: int) -> tuple[Array, Array]:
+    """The buckets of a text's n-grams, and how often it has each."""
+    found = [zlib.crc32(gram.encode("utf-8", "surrogatepass")) % BUCKETS for gram in _grams(units, longest)]
+    return np.unique(np.array(found, np.int32), return_counts=True)
 
 
 def _grams(units: Sequence[str], longest: int) -> Iterator[str]:

@@ -46,12 +46,10 @@ class ClassifyOptions(Options):
         None, description="what texts are read by; letters for names, words for sentences"
     )
     cell: str = Field("gru", description="recurrent cell: gru, lstm, rnn, one's own (`ostinato list`), or conv")
-    pooling: Literal["last", "max", "mean", "attention"] | None = Field(
-        None, description="from steps to one vector; max for words, last for letters"
-    )
+    pooling: Literal["last", "max", "mean", "attention"] = Field("max", description="from steps to one vector")
     bidirectional: bool = Field(True, description="read in both directions")
     vectors: str | None = Field(None, description="file of pretrained word vectors: GloVe's or word2vec's text format")
-    balance: bool | None = Field(None, description="let rare classes count more in training; told from the labels")
+    balance: bool = Field(False, description="let rare classes count more in training")
     members: int | None = Field(None, ge=1, le=100, description="networks whose mean answers; by the size of the data")
     ngrams: bool = Field(True, description="weigh a bag of n-grams beside the networks")
     learning_curve: bool = Field(False, description="also learn from 1/8, 1/4 and 1/2 of the texts, for the report")

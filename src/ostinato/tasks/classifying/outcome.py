@@ -82,7 +82,7 @@ def _notes(found: Measured, rarer: str | None) -> Iterator[str]:
     if cut:
         yield f"of long texts the first {plan.longest} are read ({cut} of {len(found.test)} held-out texts are cut)"
     if len(set(plan.weights)) > 1:
-        yield "classes are of unequal size: texts of rare ones count more in training (--no-balance to change it)"
+        yield "texts of rare classes count more in training (--balance)"
     if rarer is not None:
         yield (
             f"f1 and auroc are of {rarer!r}, the rarer class"

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 FEW_WORDS = 2  # words that most texts have at most where they are names and other short things, read by letters
 MOSTLY = 0.9
 RARE_FROM = 20_000  # texts from which on a word that occurs once is not worth a vector
-UNEVEN = 3.0  # times as frequent as the rarest class is the most frequent one where classes are weighed
 WEIGHED = 0.5  # the power of its rarity that a class counts for
 READ = 400  # words of a text that are read; the 1,500 first letters
 LETTERS = 1500
+SMALL = 100_000  # letters up to which a network is half as wide
 
 
 class Plan(BaseModel):
@@ -72,7 +72,7 @@ def plan(texts: Sequence[str], labels: Sequence[str], classes: Sequence[str], op
     found: dict[str, Any] = _of_letters(size) if letters else _of_words(size)
     found |= {
         "unit": unit, "least": 1 if letters or len(texts) < RARE_FROM else 2, "longest": longest,
-        "cell": options.cell, "pooling": options.pooling or ("last" if letters else "max"),
+        "cell": options.cell, "pooling": options.pooling,
         "num_layers": options.num_layers, "bidirectional": options.bidirectional,
         "weights": class_weights(labels, classes, options.balance), "clip": options.clip,
         "recurrent_norm_limit": options.recurrent_norm_limit, "weight_norm": options.weight_norm,
@@ -97,7 +97,7 @@ def _of_words(size: int) -> dict[str, Any]:
     """Words learn by heart quickly: few epochs, much dropout; the more there are, the fewer."""
     return {
         "width": 100, "hidden_size": 100, "dropout": 0.5, "unit_dropout": 0.1, "grams": 2, "learning_rate": 2e-3,
-        "epochs": _between(3, round(2_000_000 / size), 10), "patience": 2, "batch_size": 50,
+        "epochs": _between(3, round(2_000_000 / size), 10), "patience": 2, "batch_size": 64,
         "members": 1 if size > 1_500_000 else 3,
     }  # fmt: skip
 
@@ -105,8 +105,9 @@ def _of_words(size: int) -> dict[str, Any]:
 def _of_letters(size: int) -> dict[str, Any]:
     """Letters are few and each occurs often: many epochs."""
     return {
-        "width": 48, "hidden_size": 128, "dropout": 0.3, "unit_dropout": 0.0, "grams": 5, "learning_rate": 2e-3,
-        "epochs": _between(3, round(2_500_000 / size), 30), "patience": 4, "batch_size": 64,
+        "width": 48, "hidden_size": 128 if size > SMALL else 64, "dropout": 0.3, "unit_dropout": 0.0, "grams": 5,
+        "learning_rate": 2e-3,
+        "epochs": _between(3, round(1_700_000 / size), 20), "patience": 4, "batch_size": 64,
         "members": 1 if size > 1_500_000 else 3,
     }  # fmt: skip
 
@@ -115,20 +116,15 @@ def _between(least: int, wanted: int, most: int) -> int:
     return max(least, min(wanted, most))
 
 
-def class_weights(labels: Sequence[str], classes: Sequence[str], balance: bool | None) -> tuple[float, ...]:
-    """1 for each class; where they are uneven w ~ (1 / count)^WEIGHED, its mean over the texts 1.
-
-    Args:
-        balance: whether to weigh; None: where the largest class has over UNEVEN times the texts of the smallest and
-            there are three or more, for then the mean over classes is what small ones are lost in.
+def class_weights(labels: Sequence[str], classes: Sequence[str], balance: bool) -> tuple[float, ...]:
+    """1 for each class; to balance them w ~ (1 / count)^WEIGHED, its mean over the texts 1.
 
     >>> class_weights(["a"] * 9 + ["b"], ["a", "b"], balance=True)
     (0.8333333333333334, 2.5)
     """
     counts = Counter(labels)
-    most, fewest = max(counts.values()), min(counts.values())
-    if balance is False or (balance is None and (len(classes) < 3 or most <= UNEVEN * fewest)):
+    if not balance:
         return (1.0,) * len(classes)
-    rarity = {label: (most / counts[label]) ** WEIGHED for label in classes}
+    rarity = {label: (len(labels) / counts[label]) ** WEIGHED for label in classes}
     mean = sum(rarity[label] * counts[label] for label in classes) / len(labels)
     return tuple(rarity[label] / mean for label in classes)

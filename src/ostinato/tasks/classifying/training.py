@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ostinato.data.text.labelled import Labelled
 from ostinato.data.text.units import Units
 from ostinato.models.ngrams import Ngrams
-from ostinato.tasks.classifying.calibration import Trust, trusted
+from ostinato.tasks.classifying.calibration import Trust, tempered, trusted
 from ostinato.tasks.classifying.learnt import Learnt, build
 from ostinato.tasks.classifying.plan import Plan
 
@@ -136,18 +136,16 @@ class Run:
         )  # fmt: skip
 
     def validate(self, network: Any) -> dict[str, float]:
-        """Loss and share right, on what is held back."""
+        """Loss at the best temperature and share right, on what is held back."""
         from ostinato.data.text.batches import by_length
 
         rows, device = self.valid_rows, next(network.parameters()).device
-        total, count, right = 0.0, 0.0, 0
+        raw = np.empty((len(rows.target), network.head.outputs))
         for numbers in by_length(rows.lengths, 4 * self.plan.batch_size):
             batch = {name: tensor.to(device) for name, tensor in rows.batch(numbers).items()}
-            raw = network(batch["ids"], batch["lengths"])
-            own, seen = network.head.loss(raw, batch["target"])
-            total, count = total + float(own), count + float(seen)
-            right += int((network.head.predict(raw) == batch["target"]).sum())
-        return {"loss": total / count, "accuracy": right / len(rows.target)}
+            raw[numbers] = network(batch["ids"], batch["lengths"]).double().cpu().numpy()
+        right = float((raw.argmax(1) == rows.target).mean())
+        return {"loss": tempered(raw, rows.target), "accuracy": right}
 
 
 def objective(network: Any, batch: dict[str, Tensor], state: Any) -> tuple[Any, Any, None]:
