@@ -25,8 +25,24 @@ _FOREIGN = {
     b"\x93NUMPY": "a numpy array",
     b"%PDF": "a PDF",
     b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"PAR1": "a Parquet file without its suffix",
+    b"\x7fELF": "a program",
     b"SQLite format": "a database",
 }
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is characters and nothing else: bytes that are no UTF-8, and JSON's "\\ud800", are halves of them.
+
+    >>> is_whole("naïve"), is_whole(b"na\\xefve".decode("utf-8", "surrogateescape"))
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass
@@ -128,12 +144,16 @@ class Lines:
         if len(line) >= self.longest and line[-1] not in "\r\n":
             raise DataError(self.name, f"a line of over {self.longest:,} characters", "give a text file", row=number)
         if "\0" in line:
-            place = f"cell {1 + line[: line.index(chr(0))].count(self.delimiter or ',')}"
-            self.refusals.refuse(f"a NUL byte in {place}", "save the file anew as UTF-8 text", number)
+            self.refusals.refuse(f"a NUL byte {self._place(line)}", "save the file anew as UTF-8 text", number)
             return "\n"
-        if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
-            return self._western(line, number)
-        return line
+        return line if is_whole(line) else self._western(line, number)
+
+    def _place(self, line: str) -> str:
+        """Where the first NUL byte stands, and what it comes from where that is plain."""
+        before = line[: line.index("\0")]
+        if line[1::2].startswith("\0" * 4) or line[::2].startswith("\0" * 4):
+            return f"at place {len(before) + 1} (UTF-16 without its mark?)"
+        return f"in cell {1 + before.count(self.delimiter)}" if self.delimiter else f"at place {len(before) + 1}"
 
     def _western(self, line: str, number: int) -> str:
         """A line that is not UTF-8, as Windows-1252, of which Latin-1's letters are a part."""

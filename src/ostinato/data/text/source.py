@@ -69,6 +69,9 @@ def opened(path: str | os.PathLike[str], on_bad: str = "error", name: str | None
     file = Lines(path, name, on_bad == "skip", LONGEST, "give a text file")
     lines = [line.rstrip("\r\n") for line in file]
     if not any(line.strip() for line in lines):
+        if file.refusals.count:
+            broken = f"all {file.refusals.count} lines are broken"
+            raise DataError(name, broken, f"save the file anew as UTF-8 text, first {file.refusals.first}")
         raise DataError(name, "is empty", "give a file with texts")
     _refuse_other_scripts(file, lines)
     return Source(name, form_of(path), lines, file.refusals, tuple(file.encodings()))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ostinato.data.decoded import Lines
 from ostinato.data.errors import DataError, shown
 
+LONGEST = 100_000_000  # characters in a line
+
 
 @dataclass(frozen=True)
 class Vectors:
@@ -63,9 +65,9 @@ def read_vectors(path: str | os.PathLike[str], vocabulary: Sequence[str]) -> Vec
         for written in {word, word.lower()}:
             places.setdefault(written, []).append(k)
     values, best = None, np.zeros(len(vocabulary), dtype=np.int8)  # 1: found in lower case, 2: as it is
-    for number, word, cells in _entries(Path(path), name):
+    for number, word, cells, width in _entries(Path(path), name):
         if values is None:
-            values = np.zeros((len(vocabulary), len(cells)), dtype=np.float32)
+            values = np.zeros((len(vocabulary), width), dtype=np.float32)
         for k in places.get(word, ()):
             match = 1 + (vocabulary[k] == word)
             if match > best[k]:
@@ -75,37 +77,29 @@ def read_vectors(path: str | os.PathLike[str], vocabulary: Sequence[str]) -> Vec
     return Vectors(values, best > 0, name)
 
 
-def _entries(path: Path, name: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Line number, word and its cells, of each line but a header; all are as wide as the first."""
+def _entries(path: Path, name: str) -> Iterator[tuple[int, str, str, int]]:
+    """Line number, word, its numbers as text and how many, of each line but a header; all are as wide as the first."""
     width = 0
-    for number, line in enumerate(Lines(path, name, todo="give a text file of vectors"), 1):
-        word, *cells = line.rstrip().split(" ")
-        if not cells or (number == 1 and _is_header(word, cells)):
+    for number, line in enumerate(Lines(path, name, longest=LONGEST, todo="give a text file of vectors"), 1):
+        word, _, cells = line.replace("\t", " ").rstrip().partition(" ")
+        count = cells.count(" ") + 1
+        if not cells or (number == 1 and count == 1 and word.isdecimal() and cells.isdecimal()):
             continue
-        width = width or len(cells)
-        if len(cells) != width:
-            word, cells = _with_blanks(line, width, name, number)
-        yield number, word, cells
+        width = width or count
+        if count < width:
+            found = f"{count} numbers after {shown(word)}, the first word has {width}"
+            raise DataError(name, found, "take another copy", row=number)
+        if count > width:  # GloVe's largest file has words that hold blanks themselves
+            head, *tail = line.rstrip().rsplit(" ", width)
+            word, cells = head, " ".join(tail)
+        yield number, word, cells, width
 
 
-def _is_header(word: str, cells: Sequence[str]) -> bool:
-    return len(cells) == 1 and word.isdecimal() and cells[0].isdecimal()
-
-
-def _with_blanks(line: str, width: int, name: str, number: int) -> tuple[str, list[str]]:
-    """GloVe's largest file has words that hold blanks themselves."""
-    cells = line.rstrip().split(" ")
-    if len(cells) <= width:
-        found = f"{len(cells) - 1} numbers after {shown(cells[0])}, the lines before have {width}"
-        raise DataError(name, found, "take another copy", row=number)
-    return " ".join(cells[:-width]), cells[-width:]
-
-
-def _numbers(cells: Sequence[str], name: str, number: int) -> NDArray[np.float32]:
+def _numbers(cells: str, name: str, number: int) -> NDArray[np.float32]:
     try:
-        vector = np.array(cells, dtype=np.float32)
+        vector = np.array(cells.split(" "), dtype=np.float32)
     except ValueError as error:
-        found = f"found {shown(' '.join(cells))}, which is not all numbers"
+        found = f"found {shown(cells)}, which is not all numbers"
         raise DataError(name, found, "take another copy", row=number) from error
     if not np.isfinite(vector).all():
         raise DataError(name, "a number that is not finite", "take another copy", row=number)
