@@ -71,11 +71,11 @@ def test_convolutions_see_each_window_within_its_sequence() -> None:
         assert not found[row, length:].any()
         for t in range(length):
             parts = []
-            for window, (before, _) in zip(layer.windows, layer.ends, strict=True):
-                total = window.bias.clone()
-                for k in range(window.kernel_size[0]):
+            for width, window, (before, _) in zip(layer.widths, layer.windows, layer.ends, strict=True):
+                total, weight = window.bias.clone(), window.weight.view(4, 6, width)
+                for k in range(width):
                     if 0 <= t - before + k < length:
-                        total = total + window.weight[:, :, k] @ x[row, t - before + k]
+                        total = total + weight[:, :, k] @ x[row, t - before + k]
                 parts.append(total.relu())
             torch.testing.assert_close(found[row, t], torch.cat(parts))
 
