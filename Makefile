@@ -50,6 +50,7 @@ lint: .venv/dev  ## ruff, mypy, and the floors of the house
 
 bench: .venv/dev  ## our layers beside torch.nn's, in turns in one process
 	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/convolution.py
 
 figures: .venv/dev  ## published-data runs: make figures TASK=forecast DATA=folder
 	$(BIN)/python benchmarks/figures.py --task $(TASK) --data "$(DATA)" $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)

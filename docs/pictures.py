@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ostinato as ost
 from ostinato.data import builtin
-from ostinato.interfaces.pictures import svg
+from ostinato.interfaces.pictures import INK, OURS, drawn, svg
 
 FOLDER = Path(__file__).parent / "pictures"
 PAPER = '<rect width="100%" height="100%" fill="#fdfdfc"/>'  # a page of any colour may show it
+DILATIONS, STEPS = (1, 2, 4), 16
+DOT, LINE = "#c9cdd3", "#dfe2e6"
 
 
 def main() -> None:
-    """The sunspots: forecast and truth of the held-out end, as the report of `ostinato forecast` has it."""
+    """The sunspots: forecast and truth of the held-out end, as the report has it; and what a convolution sees."""
     outcome = ost.Forecaster().experiment(builtin.sunspots(), quiet=True)
-    text = svg(outcome.charts[0]).replace("currentColor", "#1d2126")
+    _write("sunspots", svg(outcome.charts[0]))
+    _write("receptive_field", drawn(receptive_field, (9, 3.0), 0))
+
+
+def receptive_field(figure: Any) -> None:
+    """Steps as dots, a row a convolution of kernel size 2: what the last step of the top row comes from is coloured."""
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    seen = {STEPS - 1}
+    for row in range(len(DILATIONS), -1, -1):
+        dilation = DILATIONS[row - 1] if row else 0
+        axes.text(-0.8, row, f"dilation {dilation}" if row else "input", ha="right", va="center", color=INK)
+        axes.scatter(range(STEPS), [row] * STEPS, s=55, zorder=3, c=[OURS if t in seen else DOT for t in range(STEPS)])
+        ways = [(s, t) for t in range(STEPS) for s in (t, t - dilation) if s >= 0] if row else []
+        for s, t in ways:
+            colour, width, above = (OURS, 1.8, 2) if t in seen else (LINE, 0.8, 1)
+            axes.plot([s, t], [row - 1, row], color=colour, linewidth=width, zorder=above)
+        seen |= {t - dilation for t in seen}
+    axes.set_xlim(-3.2, STEPS - 0.5)
+
+
+def _write(name: str, picture: str) -> None:
+    text = picture.replace("currentColor", "#1d2126")
     begin = text.index(">", text.index("<svg")) + 1
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "sunspots.svg").write_text(text[:begin] + PAPER + text[begin:], encoding="utf-8")
+    (FOLDER / f"{name}.svg").write_text(text[:begin] + PAPER + text[begin:], encoding="utf-8")
 
 
 if __name__ == "__main__":

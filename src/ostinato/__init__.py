@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Cell": "cells",
+    "Conv1d": "layers",
     "Forecaster": "tasks.forecast",
     "GRU": "layers",
     "GatedCell": "cells",
@@ -20,6 +21,7 @@ _HOME = {
     "Sequence": "sequence",
     "Spec": "spec",
     "TextClassifier": "tasks.classify",
+    "TCN": "models",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
@@ -30,7 +32,9 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "TCN",
     "Cell",
+    "Conv1d",
     "Forecaster",
     "GatedCell",
     "Recurrent",
@@ -49,8 +53,9 @@ if TYPE_CHECKING:
     from ostinato.cells import Cell, GatedCell
     from ostinato.dispatch import scan
     from ostinato.insight.trace import trace
-    from ostinato.layers import GRU, LSTM, RNN, Recurrent
+    from ostinato.layers import GRU, LSTM, RNN, Conv1d, Recurrent
     from ostinato.layers.accelerate import accelerate
+    from ostinato.models import TCN
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
     from ostinato.tasks.classify import TextClassifier

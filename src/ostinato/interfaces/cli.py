@@ -230,9 +230,11 @@ def _list(
             rows = [(str(name), str(how)) for name, how in dispatch.kernels()]
         else:
             from ostinato import baselines, cells, heads
+            from ostinato.tasks.forecasting.networks import RIVALS
 
             rows = [("tasks", ", ".join(tasks.found())), ("cells", ", ".join(cells.names()))]
             rows += [("heads", ", ".join(heads.names())), ("baselines", ", ".join(baselines.names()))]
+            rows += [("networks beside", ", ".join(RIVALS))]
         width = max(len(name) for name, _ in rows)
         for name, said in rows:
             print(f"{name:<{width}}  {said}")

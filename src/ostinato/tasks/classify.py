@@ -206,7 +206,8 @@ class TextClassifier(Task):
         run = Run(learnt, train, known(valid, learnt.classes, True))
         others.append(feed_forward(learnt, run, held, limit and RIVAL * limit))
         curve = self._curve(train, valid, held, limit)
-        notes = [*whole.notes, held_words(train, valid, held, how), *said]
+        read = dict.fromkeys((*whole.notes, *valid.notes, *held.notes))
+        notes = [*read, held_words(train, valid, held, how), *said]
         return describe(Measured(learnt, held, others, began, notes, curve))
 
     def evaluate(self, data: Any) -> Outcome:

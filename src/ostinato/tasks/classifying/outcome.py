@@ -61,13 +61,13 @@ def describe(found: Measured) -> Outcome:
         parameters=learnt.parameters, seconds=time.monotonic() - found.began,
         epochs=len(learnt.history) or learnt.best, seed=learnt.plan.seed, columns=columns, notes=tuple(notes),
         settings=_settings(learnt), charts=tuple(charts.drawn(found, p, ours, others)),
-        history=learnt.history, answer=_answer(columns), answer_title="What was held out, first texts",  # type: ignore[arg-type]
+        history=learnt.history, answer=_answer(columns), answer_title="Some of what was held out",  # type: ignore[arg-type]
     )  # fmt: skip
 
 
 def _answer(columns: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    rows = []
-    for text, label, guess, p in list(zip(*columns.values(), strict=True))[:SHOWN]:
+    rows, step = [], max(1, len(columns["text"]) // SHOWN)  # a few from all over, for files may be sorted by label
+    for text, label, guess, p in list(zip(*columns.values(), strict=True))[::step][:SHOWN]:
         short = " ".join(text.split())
         rows.append([short if len(short) <= 60 else short[:57] + "...", label, guess, f"{p:.2f}"])
     return ["text", "label", "predicted", "probability"], rows
