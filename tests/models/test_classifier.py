@@ -133,7 +133,7 @@ def test_pretrained_vectors_are_where_it_begins() -> None:
 # ---- n-grams
 
 
-WORDS = np.array("the a film plot good bad dull fine so very not is was".split())
+WORDS = np.array(["the", "a", "film", "plot", "good", "bad", "dull", "fine", "so", "very", "not", "is", "was"])
 
 
 def corpus(n: int, seed: int = 0) -> tuple[list[list[str]], np.ndarray]:

@@ -21,7 +21,23 @@ from ostinato.tasks.outcome import Chart, Matrix, Reading
 from ostinato.tasks.task import NotFittedError
 from ostinato.training import Callback
 
-FILLING = "the film is plot was so very quite really here there and with some more".split()
+FILLING = [
+    "the",
+    "film",
+    "is",
+    "plot",
+    "was",
+    "so",
+    "very",
+    "quite",
+    "really",
+    "here",
+    "there",
+    "and",
+    "with",
+    "some",
+    "more",
+]
 QUICK: dict[str, Any] = {"epochs": 4, "members": 1, "hidden_size": 12, "learning_rate": 0.02, "batch_size": 16}
 
 

@@ -55,8 +55,8 @@ def _moved(found: Measured, p: Array) -> Reading:
                 for k, why in telling(p, learnt.classes, test.labels)]  # fmt: skip
     what = "letters" if learnt.plan.unit == "char" else "words"
     caption = (
-        f"Held-out texts: blue {what} speak for the class that was said, orange ones against it. Measured by leaving each "
-        "out: how the log-probability falls without it, against the largest such fall in the text."
+        f"Held-out texts: blue {what} speak for the class that was said, orange ones against it. Measured by "
+        "leaving each out: how the log-probability falls without it, against the largest such fall in the text."
     )
     return Reading("What moved decisions", caption, passages)
 
