@@ -21,23 +21,7 @@ from ostinato.tasks.outcome import Chart, Matrix, Reading
 from ostinato.tasks.task import NotFittedError
 from ostinato.training import Callback
 
-FILLING = [
-    "the",
-    "film",
-    "is",
-    "plot",
-    "was",
-    "so",
-    "very",
-    "quite",
-    "really",
-    "here",
-    "there",
-    "and",
-    "with",
-    "some",
-    "more",
-]
+FILLING = ("the", "film", "is", "plot", "was", "so", "very", "quite", "really", "here", "there", "and", "with")
 QUICK: dict[str, Any] = {"epochs": 4, "members": 1, "hidden_size": 12, "learning_rate": 0.02, "batch_size": 16}
 
 

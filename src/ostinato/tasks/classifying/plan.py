@@ -97,7 +97,7 @@ def _of_words(size: int) -> dict[str, Any]:
     """Words learn by heart quickly: few epochs, much dropout; the more there are, the fewer."""
     return {
         "width": 100, "hidden_size": 100, "dropout": 0.5, "unit_dropout": 0.1, "grams": 2, "learning_rate": 2e-3,
-        "epochs": _between(3, round(2_000_000 / size), 10), "patience": 2, "batch_size": 64,
+        "epochs": _between(4, round(2_000_000 / size), 10), "patience": 2, "batch_size": 64,
         "members": 1 if size > 1_500_000 else 3,
     }  # fmt: skip
 
@@ -107,7 +107,7 @@ def _of_letters(size: int) -> dict[str, Any]:
     return {
         "width": 48, "hidden_size": 128 if size > SMALL else 64, "dropout": 0.3, "unit_dropout": 0.0, "grams": 5,
         "learning_rate": 2e-3,
-        "epochs": _between(3, round(1_700_000 / size), 20), "patience": 4, "batch_size": 64,
+        "epochs": _between(3, round(1_700_000 / size), 15), "patience": 4, "batch_size": 64,
         "members": 1 if size > 1_500_000 else 3,
     }  # fmt: skip
 
