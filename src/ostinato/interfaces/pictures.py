@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ostinato.tasks.outcome import Chart, Line
 
+INCH = 6.44  # rem: 9 inches are a page
 INK, OURS = "#010203", "#2f7de1"  # INK becomes currentColor
 OTHERS = ("#e0832f", "#2fa37a", "#b06fd0", "#c9a227")
 _STYLE: dict[Any, Any] = {
@@ -21,19 +23,27 @@ _STYLE: dict[Any, Any] = {
 
 def svg(chart: Chart, number: int = 0) -> str:
     """The chart as an <svg> element, without a fixed size; `number` keeps names apart on a page."""
+    labels = {"xlabel": chart.x_label, "ylabel": chart.y_label}
+    return drawn(lambda figure: _draw(figure.add_subplot(**labels), chart), (9, 3.6), number)
+
+
+def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int) -> str:
+    """What `draw` puts on a figure of that size in inches, as an <svg> element."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"ostinato-{number}"}):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
-        _draw(figure.add_subplot(xlabel=chart.x_label, ylabel=chart.y_label), chart)
+        draw(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     found = text.getvalue()
     found = found[found.index("<svg") :].replace(INK, "currentColor")
     found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", found, count=1)
-    found = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img"', found, count=1)
+    # A page stretches its pictures: one that is narrower than a page must not be blown up.
+    wide = f'role="img" style="max-width: {size[0] * INCH:g}rem"'
+    found = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf"\1 {wide}", found, count=1)
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
 
 
