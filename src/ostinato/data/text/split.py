@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -125,10 +125,7 @@ def holdout(
         if given is not None and len(given) != n:
             raise ValueError(f"{len(given)} {name} for {n} rows")
     random = np.random.default_rng([seed, n])
-    if groups is None:
-        held = _by_row(n, share, random, labels)
-    else:
-        held = _by_group(n, share, random, groups, labels)
+    held = _by_row(n, share, random, labels) if groups is None else _by_group(n, share, random, groups, labels)
     test = np.zeros(n, dtype=bool)
     test[held] = True
     return np.flatnonzero(~test), np.flatnonzero(test)
@@ -139,7 +136,7 @@ def _by_row(n: int, share: float, random: np.random.Generator, labels: Sequence[
     classes = [random.permutation(rows).tolist() for rows in _gathered(labels, n)]
     exact = [share * len(rows) for rows in classes]
     counts = [min(int(count), len(rows) - 1) for count, rows in zip(exact, classes, strict=True)]
-    left = round(share * n) - sum(counts)
+    left = max(1, round(share * n)) - sum(counts)
     order = sorted(range(len(classes)), key=lambda k: counts[k] - exact[k])
     for k in order[: max(0, left)]:
         counts[k] += counts[k] + 1 < len(classes[k])
@@ -155,15 +152,21 @@ def _by_group(
     for k, rows in enumerate(classes):
         own[rows] = k
     wanted = share * np.bincount(own, minlength=len(classes)).astype(np.float64)
+    left = np.bincount(own, minlength=len(classes))
     held: list[int] = []
     gathered = _gathered(groups, n)
-    for k in random.permutation(len(gathered)).tolist():
+    order = random.permutation(len(gathered)).tolist()
+    for k in order:
         counts = np.bincount(own[gathered[k]], minlength=len(classes))
         # Nearer in squares: half of what is added may lie beyond what is wanted.
-        if (counts * (wanted - counts / 2)).sum() > 0 and len(held) + len(gathered[k]) < n:
+        nearer = (counts * (wanted - counts / 2)).sum() > 0
+        if nearer and (left[counts > 0] > counts[counts > 0]).all():
             held += gathered[k]
             wanted -= counts
-    return held
+            left -= counts
+    if held or len(gathered) < 2:
+        return held
+    return min((gathered[k] for k in order), key=len)  # few groups, and large: at least one is held out
 
 
 def _gathered(keys: Sequence[Hashable] | None, n: int) -> list[list[int]]:
