@@ -19,6 +19,7 @@ _HOME = {
     "Recurrent": "layers",
     "Sequence": "sequence",
     "Spec": "spec",
+    "Tagger": "tasks.tag",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
@@ -35,6 +36,7 @@ __all__ = [
     "Recurrent",
     "Sequence",
     "Spec",
+    "Tagger",
     "__version__",
     "accelerate",
     "load",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ostinato.spec import Spec
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
+    from ostinato.tasks.tag import Tagger
 
 
 def __getattr__(name: str) -> Any:
