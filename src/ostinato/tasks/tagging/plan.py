@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ostinato.tasks.tag import TagOptions
 
 LARGE, MIDDLE = 100_000, 10_000  # words to learn from, from which on networks are wider
-READ = 2_000_000  # words that are read in training, all epochs together
-FEWEST, MOST = 10, 40  # epochs
+READ = 1_000_000  # words that are read in training, all epochs together
+FEWEST, MOST = 10, 30  # epochs
 MOST_TAGS = 500  # of a chain: it has a number for each pair of tags
 
 Letters = Literal["lstm", "conv", "none"]
@@ -57,13 +57,14 @@ def plan(data: Tagged, options: TagOptions) -> Plan:
     size = (words >= MIDDLE) + (words >= LARGE)
     hidden = options.hidden_size or (64, 128, 200)[size]
     epochs = options.epochs or min(MOST, max(FEWEST, READ // max(1, words)))
-    dropout = options.dropout
+    dropout = (0.3, 0.4, 0.4)[size] if options.dropout is None else options.dropout
+    rate = options.learning_rate or (5e-3, 3e-3, 2e-3)[size]
     return Plan(
         cell=options.cell, hidden_size=hidden, num_layers=options.num_layers or (1, 1, 2)[size],
-        bidirectional=options.bidirectional, dropout=0.4 if dropout is None else dropout, letters=options.letters,
+        bidirectional=options.bidirectional, dropout=dropout, letters=options.letters,
         word_width=(50, 100, 100)[size], letters_width=(50, 100, 100)[size], head=_head(data, options, scheme),
-        scheme=scheme, epochs=epochs, patience=max(5, epochs // 3), batch_size=options.batch_size or (8, 16, 32)[size],
-        learning_rate=options.learning_rate or 2e-3, clip=options.clip, weight_norm=options.weight_norm,
+        scheme=scheme, epochs=epochs, patience=max(5, epochs // 5), batch_size=options.batch_size or (8, 16, 32)[size],
+        learning_rate=rate, clip=options.clip, weight_norm=options.weight_norm,
         recurrent_norm_limit=options.recurrent_norm_limit, seed=options.seed, device=options.device,
     )  # fmt: skip
 
