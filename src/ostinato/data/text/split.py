@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 
 _CLITICS = "s|re|ve|ll|d|m"  # it's, we're, ...
+_TITLES = "mr|mrs|ms|dr|prof|jr|sr|vs|etc"  # words whose point is theirs
 _TAIL = ".,;:!?%)]}»”…'’"  # no blank before them in text that is shown
 _HEAD = "([{«“"
 
@@ -24,7 +24,7 @@ def words_of(text: str) -> list[str]:
     - A word is letters, digits, underscores and combining marks; hyphens and apostrophes within it stay
       (re-imagining, O'Brien). English endings come apart as in the Penn Treebank (do n't, it 's), French
       beginnings too (l' homme, qu' il).
-    - Web addresses, @names, #tags, <tags>, emoticons and numbers such as 1,234.5 are one word each.
+    - Web and mail addresses, @names, #tags, <tags>, emoticons, U.S., Mr. and numbers such as 1,234.5 are one word each.
     - A run of the same mark (..., !!) is one word, any other mark one of its own. Chinese characters and
       Japanese kana, which no blanks divide, are one word each.
 
@@ -57,21 +57,29 @@ def _leans(word: str) -> bool:
 @lru_cache(1)
 def _pattern() -> re.Pattern[str]:
     marks = _combining_marks()
-    letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=\w))"
+    letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=[^\W{_DENSE}]))"
     apostrophe = "['’]"
-    ending = rf"(?:n{apostrophe}t|{apostrophe}(?:{_CLITICS}))(?!{letter})"
-    beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?={letter})"
+    no = rf"n{apostrophe}t(?!{letter})"
+    ending = rf"(?:{no}|{apostrophe}(?:{_CLITICS})(?:(?!{letter})|(?={no})))"
+    beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?!(?:{_CLITICS}|t)(?!{letter}))(?={letter}|\s|\Z)"
+    start = rf"(?<![^\W{_DENSE}])"  # no letter of a word stands before
+    inner = rf"(?:(?!{ending}){letter})+"
     return re.compile(
         rf"""
-        (?:https?://|www\.)[^\s<>"]*[^\s<>"'.,;:!?)\]]   # web addresses
-        | </?\w+\s*/?>                                     # <unk>, <br />
-        | @[-.,]@                                          # WikiText's own marks
+        (?:https?://|www\.)[^\s<>"]*[^\s<>"'.,;:!?)\]]     # web addresses
+        | [\w.+-]{{1,64}}@[\w-]+(?:\.[\w-]+)+               # mail; bounded, or a long run of letters takes forever
+        | </?\w+\s?/?>                                      # <unk>, <br />
+        | @[-.,]@                                           # WikiText's own marks
+        | -[lr][rcs]b-                                      # the Penn Treebank's brackets
         | [@\#](?:{letter})+
-        | (?<![\w:;=])[:;=]['-]?[()DPp](?!\w)               # emoticons
-        | \d+(?:[.,]\d+)+(?!{letter})
-        | (?<!\w){beginning}
+        | {start}(?<![:;=])[:;=]['-]?[()DPp](?!\w)                # emoticons
+        | \d+(?:[.,]\d+)+
+        | {start}(?:[a-z]\.){{2,}}                           # u.s., i.e.
+        | {start}(?:{_TITLES})\.
+        | {start}{apostrophe}\d\ds(?!{letter})               # '90s
         | {ending}
-        | (?:(?!{ending}){letter})+(?:(?:-|(?!{ending}){apostrophe})(?:(?!{ending}){letter})+)*
+        | {start}{beginning}
+        | {inner}(?:(?:-|(?!{ending}){apostrophe}){inner})*
         | [{_DENSE}][{marks}]*
         | ([^\w\s])\1+
         | [^\w\s](?:[{marks}]|[\U0001f3fb-\U0001f3ff]|\u200d[^\w\s])*
@@ -87,7 +95,7 @@ _DENSE = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana 
 def _combining_marks() -> str:
     """Vowel signs and accents that stand as characters of their own, as a class of `re`, which has no name for them."""
     spans: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
+    for code in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)):  # there are none elsewhere
         if unicodedata.category(chr(code))[0] == "M":
             if spans and spans[-1][1] == code - 1:
                 spans[-1][1] = code
