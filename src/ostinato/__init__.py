@@ -22,6 +22,7 @@ _HOME = {
     "Spec": "spec",
     "TextClassifier": "tasks.classify",
     "TCN": "models",
+    "Tagger": "tasks.tag",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
@@ -40,6 +41,7 @@ __all__ = [
     "Recurrent",
     "Sequence",
     "Spec",
+    "Tagger",
     "TextClassifier",
     "__version__",
     "accelerate",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.classify import TextClassifier
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
+    from ostinato.tasks.tag import Tagger
 
 
 def __getattr__(name: str) -> Any:

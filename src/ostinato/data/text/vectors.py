@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,19 @@ def read_vectors(path: str | os.PathLike[str], vocabulary: Sequence[str]) -> Vec
     if values is None:
         raise DataError(name, "holds no vectors", "give lines of a word and its numbers")
     return Vectors(values, best > 0, name)
+
+
+def words_in(path: str | os.PathLike[str], most: int = 100_000) -> list[str]:
+    """The first words that a file has vectors for, which are the most frequent as such files are made.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "vectors.txt"
+    ...     _ = file.write_text("good 1 0 0\\nfilm 0 1 .5\\n")
+    ...     words_in(file)
+    ['good', 'film']
+    """
+    return [word for _, word, _, _ in islice(_entries(Path(path), Path(path).name), most)]
 
 
 def _entries(path: Path, name: str) -> Iterator[tuple[int, str, str, int]]:
