@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -71,22 +71,24 @@ class AdaptiveSoftmax(Head):
         h = raw.reshape(-1, self.features).to(self.project.weight.dtype)
         if probes.transforming():  # there is no asking which steps need a group
             return -self.log_probabilities(h).gather(1, known[:, None]).view(target.shape).to(raw.dtype)
-        cost = F.cross_entropy(self._first(h), self._seen_first(known), reduction="none")
-        for low, high in self._spans():
-            rows = ((known >= low) & (known < high)).nonzero()[:, 0]
+        (near, *groups), seen = self._pieces(), self._seen_first(known)
+        cost = F.cross_entropy(F.linear(h, *near), seen, reduction="none")
+        for k, ((weight, bias), low) in enumerate(zip(groups, self.cutoffs, strict=True)):
+            rows = (seen == self.cutoffs[0] + k).nonzero()[:, 0]
             if len(rows):
-                inner = F.cross_entropy(self._within(h[rows], low, high), known[rows] - low, reduction="none")
+                inner = F.cross_entropy(F.linear(h[rows], weight, bias), known[rows] - low, reduction="none")
                 cost = cost.index_add(0, rows, inner)
         return cost.view(target.shape).to(raw.dtype)
 
     def log_probabilities(self, raw: Tensor) -> Tensor:
         """log p of every token, (..., outputs)."""
         h = raw.to(self.project.weight.dtype)
-        first = self._first(h).log_softmax(-1)
-        near = self.cutoffs[0]
-        parts = [first[..., :near]]  # then the groups, each token by way of its own
-        for k, (low, high) in enumerate(self._spans()):
-            parts.append(first[..., near + k, None] + self._within(h, low, high).log_softmax(-1))
+        near, *groups = self._pieces()
+        first = F.linear(h, *near).log_softmax(-1)
+        begin = self.cutoffs[0]
+        parts = [first[..., :begin]]  # then the groups, each token by way of its own
+        for k, piece in enumerate(groups):
+            parts.append(first[..., begin + k, None] + F.linear(h, *piece).log_softmax(-1))
         return torch.cat(parts, -1)
 
     def probabilities(self, raw: Tensor) -> Tensor:
@@ -108,19 +110,16 @@ class AdaptiveSoftmax(Head):
 
     # The groups ------------------------------------------------------------------------------
 
-    def _spans(self) -> Iterator[tuple[int, int]]:
-        """The first token of each group and the one after its last."""
-        return zip(self.cutoffs, [*self.cutoffs[1:], self.outputs], strict=True)
-
-    def _first(self, h: Tensor) -> Tensor:
-        """Logits of the frequent tokens and of the groups, (..., c0 + groups)."""
-        near = self.cutoffs[0]
-        # One product: thin ones have other bits at other numbers of threads (layers.linear).
-        weight = torch.cat([self.project.weight[:near], self.groups.weight])
-        return F.linear(h, weight, torch.cat([self.project.bias[:near], self.groups.bias]))
-
-    def _within(self, h: Tensor, low: int, high: int) -> Tensor:
-        return F.linear(h, self.project.weight[low:high], self.project.bias[low:high])
+    def _pieces(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and biases of the first choice, then of each group."""
+        ends = [*self.cutoffs, self.outputs]
+        sizes = [high - low for low, high in zip([0, *self.cutoffs], ends, strict=True)]
+        # Split, not sliced: the gradients of slices would each be as large as W.
+        pieces = list(zip(self.project.weight.split(sizes), self.project.bias.split(sizes), strict=True))
+        # The groups with the frequent tokens in one product: thin ones have other bits at other numbers of threads.
+        near = zip(pieces[0], (self.groups.weight, self.groups.bias), strict=True)
+        weight, bias = (torch.cat(both) for both in near)
+        return [(weight, bias), *pieces[1:]]
 
     def _seen_first(self, known: Tensor) -> Tensor:
         """Tokens as they are, those of group g as c0 + g."""
