@@ -25,6 +25,9 @@ _FOREIGN = {
     b"\x93NUMPY": "a numpy array",
     b"%PDF": "a PDF",
     b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"PAR1": "a Parquet file without its suffix",
+    b"\x7fELF": "a program",
     b"SQLite format": "a database",
 }
 
@@ -115,21 +118,31 @@ class Lines:
 
     def notes(self) -> Iterator[str]:
         """What was done to the lines of the last reading."""
+        yield from self.encodings()
+        yield from self.refusals.notes()
+
+    def encodings(self) -> Iterator[str]:
+        """Lines that are not UTF-8, if there were any."""
         if self.foreign:
             more = f", {len(self.foreign)} in all" if len(self.foreign) > 1 else ""
             yield f"read bytes that are not UTF-8 as Windows-1252, first in row {self.foreign[0]}{more}"
-        yield from self.refusals.notes()
 
     def _checked(self, line: str, number: int) -> str:
         if len(line) >= self.longest and line[-1] not in "\r\n":
             raise DataError(self.name, f"a line of over {self.longest:,} characters", "give a text file", row=number)
         if "\0" in line:
-            place = f"cell {1 + line[: line.index(chr(0))].count(self.delimiter or ',')}"
-            self.refusals.refuse(f"a NUL byte in {place}", "save the file anew as UTF-8 text", number)
+            self.refusals.refuse(f"a NUL byte {self._place(line)}", "save the file anew as UTF-8 text", number)
             return "\n"
         if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
             return self._western(line, number)
         return line
+
+    def _place(self, line: str) -> str:
+        """Where the first NUL byte stands, and what it comes from where that is plain."""
+        before = line[: line.index("\0")]
+        if line[1::2].startswith("\0" * 4) or line[::2].startswith("\0" * 4):
+            return f"at place {len(before) + 1} (UTF-16 without its mark?)"
+        return f"in cell {1 + before.count(self.delimiter)}" if self.delimiter else f"at place {len(before) + 1}"
 
     def _western(self, line: str, number: int) -> str:
         """A line that is not UTF-8, as Windows-1252, of which Latin-1's letters are a part."""

@@ -41,7 +41,8 @@ class TextFile:
 
     def __post_init__(self) -> None:
         self.lines = Lines(self.path, self.name, self.skip)
-        self.lines.delimiter = self.delimiter = delimiter_of(self.lines.sample())
+        self.delimiter = delimiter_of(self.lines.sample())
+        self.lines.delimiter = self.delimiter or ","
 
     @property
     def refusals(self) -> Refusals:
@@ -69,8 +70,11 @@ class TextFile:
             yield Row(row.number, cells)
 
 
-def split_rows(lines: Iterable[str], delimiter: str, name: str) -> Iterator[Row]:
+def split_rows(lines: Iterable[str], delimiter: str, name: str, longest: int = 0) -> Iterator[Row]:
     """Lines into rows of cells; a cell in quotes may go over several lines.
+
+    Args:
+        longest: characters in a cell at most, where that is more than csv allows.
 
     Raises:
         DataError: a quote is not closed, or text follows one. Such a row is never skipped: an open quote may
@@ -81,13 +85,23 @@ def split_rows(lines: Iterable[str], delimiter: str, name: str) -> Iterator[Row]
     begin = 1
     while True:
         try:
-            cells = next(reader)
+            cells = _next(reader, longest)
         except StopIteration:
             return
         except csv.Error as error:
             raise _quote(error, name, begin) from error
         yield Row(begin, cells)
         begin = counted.count + 1
+
+
+def _next(reader: Iterator[list[str]], longest: int) -> list[str]:
+    """The next row. The limit is the whole process's: it is as before when the row is read."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, longest))
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _quote(error: csv.Error, name: str, row: int) -> DataError:

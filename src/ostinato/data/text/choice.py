@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ostinato.data.errors import DataError, shown
+from ostinato.data.lines import DELIMITERS
 from ostinato.data.numbers import is_number
+from ostinato.data.text.source import Source
 from ostinato.data.text.table import Table
 
 TEXTS = (
-    "text sentence review message content document body comment tweet utterance msg sms question description "
-    "article post query phrase reviewtext review_text review_body clean_text string headline title summary name "
-    "surname word"
-).split()
+    "text", "sentence", "review", "message", "content", "document", "body", "comment", "tweet", "utterance", "msg",
+    "sms", "question", "description", "article", "post", "query", "phrase", "reviewtext", "review_text",
+    "review_body", "clean_text", "string", "headline", "title", "summary", "name", "surname", "word",
+)  # fmt: skip
 LABELS = (
-    "label class category sentiment target section topic labels classes intent emotion language lang polarity genre "
-    "rating stars score tag y output class_label label_text author spam"
-).split()
+    "label", "class", "category", "sentiment", "target", "section", "topic", "labels", "classes", "intent", "emotion",
+    "language", "lang", "polarity", "genre", "rating", "stars", "score", "tag", "output", "class_label", "label_text",
+    "author", "spam", "y",
+)  # fmt: skip
+LONGEST_NAME = 40  # letters of a column that no usual name tells
 SAMPLE = 2_000  # rows that columns are judged by
 
 
@@ -59,12 +63,24 @@ def headed(table: Table, asked: Sequence[str | None]) -> Table:
     """
     if table.names:
         return table
+    if not table.rows:
+        raise DataError(table.source, "holds no whole row", "give a table with a header and rows")
     first = [cell.strip() for cell in table.rows[0]]
     if not _is_header(table, first, [name for name in asked if name is not None]):
         return replace(table, names=tuple(str(k) for k in range(len(first))))
     if len(table.rows) == 1:
         raise DataError(table.source, f"has a header ({', '.join(first)}) and no rows", "give rows of text")
     return replace(table, names=tuple(first), rows=table.rows[1:], numbers=table.numbers[1:])
+
+
+def header_mark(source: Source) -> str | None:
+    """The delimiter of a first line that names a column of texts and others beside it, if it is such a header."""
+    first = next(line for _, line in source.filled())
+    for mark in DELIMITERS:
+        names = [cell.strip(' "').lower() for cell in first.split(mark)]
+        if len(names) > 1 and any(name in TEXTS for name in names) and all(len(name) <= LONGEST_NAME for name in names):
+            return mark
+    return None
 
 
 def _is_header(table: Table, first: Sequence[str], asked: Sequence[str]) -> bool:
@@ -75,8 +91,8 @@ def _is_header(table: Table, first: Sequence[str], asked: Sequence[str]) -> bool
     usual = {*TEXTS, *LABELS}
     if any(cell.lower() in usual and not twice for cell, twice in zip(first, again, strict=True)):
         return True
-    words = all(cell and not is_number(cell) and len(cell) <= 40 for cell in first)
-    return words and not any(again) and not all(name.isdecimal() for name in asked if asked) | (not rest)
+    names = all(cell and not is_number(cell) and len(cell) <= LONGEST_NAME for cell in first)
+    return names and not any(again)
 
 
 def choose(table: Table, text: str | None, label: str | None, *, labelled: bool = True) -> Choice:
@@ -108,6 +124,8 @@ def choose(table: Table, text: str | None, label: str | None, *, labelled: bool 
 def _named(table: Table, asked: str | None, option: str) -> int | None:
     if asked is None:
         return None
+    if table.names.count(asked) > 1:
+        raise DataError(table.source, f"{table.names.count(asked)} columns {asked!r}", "rename one, or give its place")
     if asked in table.names:
         return table.names.index(asked)
     if asked.isdecimal() and int(asked) < len(table.names):

@@ -28,11 +28,13 @@ def is_conllu(file: Source) -> bool:
 
 
 def is_columns(file: Source) -> bool:
-    """Whether lines hold the same number of cells, two or more, and blank lines end sentences."""
-    counts = Counter(len(_cells(line, "\t" in line)) for _, line in list(file.filled())[:200])
-    ((usual, often),) = counts.most_common(1)
-    blank = any(not line.strip() for line in file.lines[: len(list(file.filled()))])
-    return usual > 1 and often >= 0.9 * sum(counts.values()) and (blank or usual == 2)
+    """Whether lines hold the same number of cells, with tabs between or blank lines after sentences."""
+    lines = [line for _, line in file.filled()][:200]
+    tabs = any("\t" in line for line in lines)
+    usual, often = Counter(len(_cells(line, tabs)) for line in lines).most_common(1)[0]
+    last = max(number for number, _ in file.filled())
+    ends = any(not line.strip() for line in file.lines[:last])
+    return often >= 0.9 * len(lines) and ((tabs and usual > 1) or ends)
 
 
 def tag_column(file: Source, conllu: bool, column: str | int | None) -> tuple[int, str]:

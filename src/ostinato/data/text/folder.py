@@ -62,10 +62,12 @@ def _whole_files(
     folder: Path, classes: list[tuple[str, list[Path]]], on_bad: str
 ) -> tuple[str, Rows, Refusals, tuple[str, ...]]:
     rows: Rows = []
-    notes = [f"took each of {len(classes)} folders as a class, each file as a text"]
+    done: list[str] = []
     for label, files in classes:
         for file in files:
             source = opened(file, on_bad, f"{folder.name}/{label}/{file.name}")
             rows.append((len(rows) + 1, "\n".join(source.lines), label))
-            notes += [f"{source.name}: {note}" for note in source.notes()]
-    return folder.name, rows, Refusals(folder.name, on_bad == "skip"), tuple(notes)
+            done += [f"{source.name}: {note}" for note in source.notes()]
+    more = (f"so with {len(done) - 1} more",) if len(done) > 1 else ()
+    took = f"took each of {len(classes)} folders as a class, each file as a text"
+    return folder.name, rows, Refusals(folder.name, on_bad == "skip"), (took, *done[:1], *more)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ostinato.data import parquet
 from ostinato.data.decoded import Refusals
 from ostinato.data.errors import DataError, shown
-from ostinato.data.text.choice import choose, headed
+from ostinato.data.text.choice import choose, headed, header_mark
 from ostinato.data.text.folder import read_folder
-from ostinato.data.text.prefixed import cut, prefixes
+from ostinato.data.text.prefixed import TOOK_FIRST, cut, prefixed
 from ostinato.data.text.source import Source, opened
-from ostinato.data.text.table import Table, delimited, from_frame, from_json, is_delimited
+from ostinato.data.text.table import Table, cell_of, delimited, dividing, from_frame, from_json, is_json
 
 
 @dataclass(frozen=True)
@@ -99,22 +99,23 @@ def read_labelled(source: Any, *, text: str | None = None, label: str | None = N
 def _from_path(path: Path, text: str | None, label: str | None, on_bad: str) -> Labelled:
     if path.is_dir():
         return _checked(*read_folder(path, on_bad))
+    if path.suffix.lower() in parquet.SUFFIXES:
+        return _from_table(from_frame(parquet.read_parquet(path, path.name), on_bad, path.name), text, label)
     file = opened(path, on_bad)
     table = _table(file, text, label)
     if table is not None:
         return _from_table(table, text, label)
-    rows, notes = prefixes(file)
-    return _checked(file.name, rows, file.refusals, (*file.read, *notes))
+    return _checked(file.name, prefixed(file), file.refusals, (*file.read, TOOK_FIRST))
 
 
 def _table(file: Source, text: str | None, label: str | None) -> Table | None:
     """The rows of a table; None for lines that begin with their label."""
-    if file.form == "json" or next(file.filled())[1].lstrip().startswith("{"):
+    if is_json(file):
         return from_json(file)
     if file.form in ("comma", "tab"):
         return delimited(file, "\t" if file.form == "tab" else None)
-    mark = is_delimited(file.lines[:100])
-    if mark == "\t" or (mark and (text or label)) or (mark and not cut(file)):
+    mark = dividing(file) or header_mark(file)
+    if mark and (mark == "\t" or text or label or header_mark(file) or not cut(file)):
         return delimited(file, mark)
     return None
 
@@ -131,29 +132,21 @@ def _from_table(table: Table, text: str | None, label: str | None) -> Labelled:
 
 
 def _from_lists(source: Any, on_bad: str) -> Labelled:
+    todo = "give a path, a frame, a pair (texts, labels), or a list of pairs (text, label)"
     try:
         rows = list(source)
     except TypeError as error:
-        found = f"{type(source).__name__} that holds no texts"
-        raise DataError("data", found, "give a path, a frame, (texts, labels), or pairs (text, label)") from error
-    if len(rows) == 2 and not isinstance(rows[0], str) and not _are_pairs(rows):
+        raise DataError("data", f"{type(source).__name__} that holds no texts", todo) from error
+    if isinstance(source, tuple) and len(rows) == 2 and not isinstance(rows[0], (str, tuple)):
         texts, labels = (list(part) for part in rows)
         if len(texts) != len(labels):
             raise DataError("list", f"{len(texts)} texts and {len(labels)} labels", "give a label for each text")
         rows = list(zip(texts, labels, strict=True))
-    if not _are_pairs(rows):
-        raise DataError("list", "no pairs of a text and a label", "give (texts, labels), or pairs (text, label)")
-    named = [
-        (k, "" if text is None else text, "" if label is None else str(label)) for k, (text, label) in enumerate(rows)
-    ]
+    for k, row in enumerate(rows):
+        if not isinstance(row, (tuple, list)) or len(row) != 2 or not isinstance(row[0], (str, type(None))):
+            raise DataError("list", f"found {shown(row)}, no pair of a text and a label", todo, row=k)
+    named = [(k, cell_of(text), cell_of(label)) for k, (text, label) in enumerate(rows)]
     return _checked("list", named, Refusals("list", on_bad == "skip"), ())
-
-
-def _are_pairs(rows: Sequence[Any]) -> bool:
-    """Two rows of two strings are pairs, not texts and labels."""
-    return all(
-        isinstance(row, (tuple, list)) and len(row) == 2 and isinstance(row[0], (str, type(None))) for row in rows
-    )
 
 
 def _checked(
@@ -207,7 +200,7 @@ def read_texts(
     if isinstance(source, Labelled):
         return source.texts
     if isinstance(source, os.PathLike):
-        return _texts_of(opened(source, on_bad), text, labels)
+        return _texts_of(Path(source), text, on_bad, labels)
     if hasattr(source, "columns"):
         return _column(from_frame(source, on_bad), text)
     texts = list(source)
@@ -217,17 +210,24 @@ def read_texts(
     return texts
 
 
-def _texts_of(file: Source, text: str | None, labels: Collection[str]) -> list[str]:
-    if file.form == "json" or next(file.filled())[1].lstrip().startswith("{"):
+def _texts_of(path: Path, text: str | None, on_bad: str, labels: Collection[str]) -> list[str]:
+    if path.suffix.lower() in parquet.SUFFIXES:
+        return _column(from_frame(parquet.read_parquet(path, path.name), on_bad, path.name), text)
+    file = opened(path, on_bad)
+    if is_json(file):
         return _column(from_json(file), text)
     if file.form in ("comma", "tab"):
         return _column(delimited(file, "\t" if file.form == "tab" else None), text)
-    if text is not None:
-        return _column(delimited(file, is_delimited(file.lines[:100])), text)
+    mark = header_mark(file) or (dividing(file) if text else None)
+    return _column(delimited(file, mark), text) if mark else _lines(file, labels)
+
+
+def _lines(file: Source, labels: Collection[str]) -> list[str]:
+    """A text each, up to the last that is not blank, so that answers stand beside them."""
     lines = file.lines[: max(number for number, _ in file.filled())]
-    first = [line.split(maxsplit=1) for line in lines if line.strip()]
-    if all(parts[0] in labels and len(parts) == 2 for parts in first):
-        return [parts[1].strip() if (parts := line.split(maxsplit=1)) else "" for line in lines]
+    parts = [(*line.split(maxsplit=1), "", "")[:2] for line in lines]
+    if all(not first or (first in labels and rest) for first, rest in parts):
+        return [rest.strip() for _, rest in parts]
     return lines
 
 
@@ -235,13 +235,3 @@ def _column(table: Table, text: str | None) -> list[str]:
     table = headed(table, (text,))
     place = choose(table, text, None, labelled=False).text
     return [row[place].strip() for row in table.rows]
-
-
-def counts(labels: Sequence[str]) -> str:
-    """How often each label occurs, in words, the most frequent first.
-
-    >>> counts(["a", "b", "a"])
-    'a 2, b 1'
-    """
-    ranked = Counter(labels).most_common()
-    return ", ".join(f"{label} {count:,}" for label, count in ranked[:5]) + (", ..." if len(ranked) > 5 else "")

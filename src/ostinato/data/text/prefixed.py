@@ -9,12 +9,13 @@ from ostinato.data.text.source import Source
 
 FASTTEXT = "__label__"
 LARGEST = 50  # letters of a label
+TOOK_FIRST = "took the first word of each line as its label"
 
 Rows = list[tuple[int, str, str]]
 
 
-def prefixes(file: Source) -> tuple[Rows, tuple[str, ...]]:
-    """Rows (number, text, label) of a file whose lines begin with a label, and what was taken.
+def prefixed(file: Source) -> Rows:
+    """Rows (number, text, label) of a file whose lines begin with a label.
 
     Raises:
         DataError: its lines do not look so.
@@ -23,7 +24,7 @@ def prefixes(file: Source) -> tuple[Rows, tuple[str, ...]]:
     if not rows:
         found = "neither a table nor lines that begin with a label"
         raise DataError(file.name, found, "give CSV, TSV or JSON lines with a text and a label, or lines 'label text'")
-    return rows, ("took the first word of each line as its label",)
+    return rows
 
 
 def cut(file: Source) -> Rows:

@@ -44,7 +44,7 @@ class Source:
     form: Form
     lines: list[str]
     refusals: Refusals
-    read: tuple[str, ...] = ()
+    read: tuple[str, ...]
 
     def notes(self) -> tuple[str, ...]:
         """What was done so far, broken rows left out too."""
@@ -69,11 +69,12 @@ def opened(path: str | os.PathLike[str], on_bad: str = "error", name: str | None
     file = Lines(path, name, on_bad == "skip", LONGEST, "give a text file")
     lines = [line.rstrip("\r\n") for line in file]
     if not any(line.strip() for line in lines):
+        if file.refusals.count:
+            broken = f"all {file.refusals.count} lines are broken"
+            raise DataError(name, broken, f"save the file anew as UTF-8 text, first {file.refusals.first}")
         raise DataError(name, "is empty", "give a file with texts")
     _refuse_other_scripts(file, lines)
-    refusals, read = file.refusals, [note for note in file.notes()]
-    left_out = list(refusals.notes())  # goes on counting
-    return Source(name, form_of(path), lines, refusals, tuple(note for note in read if note not in left_out))
+    return Source(name, form_of(path), lines, file.refusals, tuple(file.encodings()))
 
 
 def form_of(path: Path) -> Form:

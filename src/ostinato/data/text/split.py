@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 
 _CLITICS = "s|re|ve|ll|d|m"  # it's, we're, ...
+_TITLES = "mr|mrs|ms|dr|prof|jr|sr|vs|etc"  # words whose point is theirs
 _TAIL = ".,;:!?%)]}»”…'’"  # no blank before them in text that is shown
 _HEAD = "([{«“"
 
@@ -24,7 +24,7 @@ def words_of(text: str) -> list[str]:
     - A word is letters, digits, underscores and combining marks; hyphens and apostrophes within it stay
       (re-imagining, O'Brien). English endings come apart as in the Penn Treebank (do n't, it 's), French
       beginnings too (l' homme, qu' il).
-    - Web addresses, @names, #tags, <tags>, emoticons and numbers such as 1,234.5 are one word each.
+    - Web and mail addresses, @names, #tags, <tags>, emoticons, U.S., Mr. and numbers such as 1,234.5 are one word each.
     - A run of the same mark (..., !!) is one word, any other mark one of its own. Chinese characters and
       Japanese kana, which no blanks divide, are one word each.
 
@@ -60,18 +60,24 @@ def _pattern() -> re.Pattern[str]:
     letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=\w))"
     apostrophe = "['’]"
     ending = rf"(?:n{apostrophe}t|{apostrophe}(?:{_CLITICS}))(?!{letter})"
-    beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?={letter})"
+    beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?!(?:{_CLITICS}|t)(?!{letter}))(?={letter}|\s|\Z)"
+    inner = rf"(?:(?!{ending}){letter})+"
     return re.compile(
         rf"""
-        (?:https?://|www\.)[^\s<>"]*[^\s<>"'.,;:!?)\]]   # web addresses
-        | </?\w+\s*/?>                                     # <unk>, <br />
-        | @[-.,]@                                          # WikiText's own marks
+        (?:https?://|www\.)[^\s<>"]*[^\s<>"'.,;:!?)\]]     # web addresses
+        | [\w.+-]{{1,64}}@[\w-]+(?:\.[\w-]+)+               # mail; bounded, or a long run of letters takes forever
+        | </?\w+\s?/?>                                      # <unk>, <br />
+        | @[-.,]@                                           # WikiText's own marks
+        | -[lr][rcs]b-                                      # the Penn Treebank's brackets
         | [@\#](?:{letter})+
-        | (?<![\w:;=])[:;=]['-]?[()DPp](?!\w)               # emoticons
-        | \d+(?:[.,]\d+)+(?!{letter})
-        | (?<!\w){beginning}
+        | (?<![\w:;=])[:;=]['-]?[()DPp](?!\w)                # emoticons
+        | \d+(?:[.,]\d+)+
+        | (?<!\w)(?:[a-z]\.){{2,}}                           # u.s., i.e.
+        | (?<!\w)(?:{_TITLES})\.
+        | (?<!\w){apostrophe}\d\ds(?!{letter})               # '90s
         | {ending}
-        | (?:(?!{ending}){letter})+(?:(?:-|(?!{ending}){apostrophe})(?:(?!{ending}){letter})+)*
+        | (?<!\w){beginning}
+        | {inner}(?:(?:-|(?!{ending}){apostrophe}){inner})*
         | [{_DENSE}][{marks}]*
         | ([^\w\s])\1+
         | [^\w\s](?:[{marks}]|[\U0001f3fb-\U0001f3ff]|\u200d[^\w\s])*
@@ -87,7 +93,7 @@ _DENSE = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana 
 def _combining_marks() -> str:
     """Vowel signs and accents that stand as characters of their own, as a class of `re`, which has no name for them."""
     spans: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
+    for code in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)):  # there are none elsewhere
         if unicodedata.category(chr(code))[0] == "M":
             if spans and spans[-1][1] == code - 1:
                 spans[-1][1] = code
@@ -125,10 +131,7 @@ def holdout(
         if given is not None and len(given) != n:
             raise ValueError(f"{len(given)} {name} for {n} rows")
     random = np.random.default_rng([seed, n])
-    if groups is None:
-        held = _by_row(n, share, random, labels)
-    else:
-        held = _by_group(n, share, random, groups, labels)
+    held = _by_row(n, share, random, labels) if groups is None else _by_group(n, share, random, groups, labels)
     test = np.zeros(n, dtype=bool)
     test[held] = True
     return np.flatnonzero(~test), np.flatnonzero(test)
@@ -139,7 +142,7 @@ def _by_row(n: int, share: float, random: np.random.Generator, labels: Sequence[
     classes = [random.permutation(rows).tolist() for rows in _gathered(labels, n)]
     exact = [share * len(rows) for rows in classes]
     counts = [min(int(count), len(rows) - 1) for count, rows in zip(exact, classes, strict=True)]
-    left = round(share * n) - sum(counts)
+    left = max(1, round(share * n)) - sum(counts)
     order = sorted(range(len(classes)), key=lambda k: counts[k] - exact[k])
     for k in order[: max(0, left)]:
         counts[k] += counts[k] + 1 < len(classes[k])
@@ -155,15 +158,21 @@ def _by_group(
     for k, rows in enumerate(classes):
         own[rows] = k
     wanted = share * np.bincount(own, minlength=len(classes)).astype(np.float64)
+    left = np.bincount(own, minlength=len(classes))
     held: list[int] = []
     gathered = _gathered(groups, n)
-    for k in random.permutation(len(gathered)).tolist():
+    order = random.permutation(len(gathered)).tolist()
+    for k in order:
         counts = np.bincount(own[gathered[k]], minlength=len(classes))
         # Nearer in squares: half of what is added may lie beyond what is wanted.
-        if (counts * (wanted - counts / 2)).sum() > 0 and len(held) + len(gathered[k]) < n:
+        nearer = (counts * (wanted - counts / 2)).sum() > 0
+        if nearer and (left[counts > 0] > counts[counts > 0]).all():
             held += gathered[k]
             wanted -= counts
-    return held
+            left -= counts
+    if held or len(gathered) < 2:
+        return held
+    return min((gathered[k] for k in order), key=len)  # few groups, and large: at least one is held out
 
 
 def _gathered(keys: Sequence[Hashable] | None, n: int) -> list[list[int]]:

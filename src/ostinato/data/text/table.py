@@ -10,7 +10,9 @@ from typing import Any
 from ostinato.data.decoded import Refusals
 from ostinato.data.errors import DataError, shown
 from ostinato.data.lines import DELIMITERS, Row, delimiter_of, fitted, split_rows
-from ostinato.data.text.source import Source
+from ostinato.data.text.source import LONGEST, Source
+
+SAMPLE = 100  # lines that a table without a suffix is told from
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Table:
         source: what errors call it.
         names: of the columns; none: the first row may be a header or not, and is among the rows.
         rows: cells as text, "" where there is none.
-        numbers: of each row, as an editor counts lines.
+        numbers: of each row, as an editor counts lines; of a frame, from 0.
         refusals: takes broken rows.
         notes: what was done.
     """
@@ -34,35 +36,56 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
+# Delimited text ----------------------------------------------------------------------------------
+
+
 def delimited(source: Source, delimiter: str | None = None) -> Table:
     """A table whose first row is among the rows: whether it is a header is told from the columns.
 
     Raises:
         DataError: a row has another number of cells than the first, or a quote is not closed.
     """
-    mark = delimiter or delimiter_of(source.lines[:20]) or ","
-    if mark == "\t" and _plainly_divided(source.lines):
-        rows, notes = _plain_rows(source), source.read
-    else:
-        rows, notes = _quoted_rows(source, mark), source.read
-    if not rows:
-        raise DataError(source.name, "holds no whole row", "give a table with a header and rows")
-    return Table(source.name, (), [row.cells for row in rows], [row.number for row in rows], source.refusals, notes)
+    mark = delimiter or delimiter_of(source.lines[:SAMPLE]) or ","
+    plain = mark == "\t" and _plainly_divided(source)
+    rows = _plain_rows(source) if plain else _quoted_rows(source, mark)
+    return Table(
+        source.name, (), [row.cells for row in rows], [row.number for row in rows], source.refusals, source.read
+    )
 
 
-def _plainly_divided(lines: Sequence[str]) -> bool:
+def dividing(source: Source) -> str | None:
+    """The delimiter of lines that have no suffix to tell it: one that divides each alike, a tab before all."""
+    lines = [line + "\n" for line in source.lines[:SAMPLE]]
+    for mark in dict.fromkeys(("\t", *DELIMITERS)):
+        counts = {len(row.cells) for row in _tried(lines, mark) if any(cell.strip() for cell in row.cells)}
+        if len(counts) == 1 and min(counts) > 1:
+            return mark
+    return None
+
+
+def _tried(lines: Sequence[str], mark: str) -> list[Row]:
+    """Rows up to the first that is broken: by a quote, or because a row goes on after the sample."""
+    rows: list[Row] = []
+    try:
+        for row in split_rows(lines, mark, "", LONGEST):
+            rows.append(row)
+    except DataError:
+        pass  # what the rows before it look like is all that is asked
+    return rows
+
+
+def _plainly_divided(source: Source) -> bool:
     """Whether each line has as many tabs as the first: then no quote holds a tab or a line's end."""
-    counts = {line.rstrip("\t").count("\t") for line in lines if line.strip()}
-    return len(counts) == 1
+    return len({line.rstrip("\t ").count("\t") for _, line in source.filled()}) == 1
 
 
 def _plain_rows(source: Source) -> list[Row]:
     """Tabs divide, and a quote is a quote, unless all cells that begin with one are written as in CSV."""
     rows = [Row(number, line.split("\t")) for number, line in source.filled()]
     width = len(rows[0].cells)
-    rows = [Row(row.number, (fitted(row.cells, width) or [*row.cells, ""])[:width]) for row in rows]
+    rows = [Row(row.number, [*row.cells, ""][:width]) for row in rows]
     quoted = [cell for row in rows for cell in row.cells if cell.startswith('"')]
-    if quoted and all(_is_quoted(cell) for cell in quoted):
+    if quoted and all(map(_is_quoted, quoted)):
         rows = [Row(row.number, [_unquoted(cell) for cell in row.cells]) for row in rows]
     return rows
 
@@ -78,7 +101,7 @@ def _unquoted(cell: str) -> str:
 def _quoted_rows(source: Source, mark: str) -> list[Row]:
     found: list[Row] = []
     width = 0
-    for row in split_rows([line + "\n" for line in source.lines], mark, source.name):
+    for row in split_rows([line + "\n" for line in source.lines], mark, source.name, LONGEST):
         if not any(cell.strip() for cell in row.cells):
             continue
         width = width or len(row.cells)
@@ -92,6 +115,17 @@ def _quoted_rows(source: Source, mark: str) -> list[Row]:
     return found
 
 
+# JSON --------------------------------------------------------------------------------------------
+
+
+def is_json(source: Source) -> bool:
+    """By suffix, or because the first line is an object."""
+    if source.form == "json":
+        return True
+    first = next(line for _, line in source.filled())
+    return first.lstrip().startswith("{") and isinstance(_parsed(first), dict)
+
+
 def from_json(source: Source) -> Table:
     """Objects with the same keys, one a line, or all in one list.
 
@@ -100,18 +134,26 @@ def from_json(source: Source) -> Table:
     """
     first = next(line for _, line in source.filled()).lstrip()
     records = _list(source) if first.startswith("[") else _objects(source)
-    if not records:
-        raise DataError(source.name, "holds no whole row", 'give objects such as {"text": "...", "label": "..."}')
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
-    rows = [[_cell(record.get(name)) for name in names] for _, record in records]
+    if not names:
+        broken = f"all {source.refusals.count} lines are broken" if source.refusals.count else "holds no object"
+        raise DataError(source.name, broken, 'give objects such as {"text": "...", "label": "..."}')
+    rows = [[_json_cell(record.get(name)) for name in names] for _, record in records]
     return Table(source.name, names, rows, [number for number, _ in records], source.refusals, source.read)
 
 
-def _list(source: Source) -> list[tuple[int, dict[str, Any]]]:
+def _parsed(text: str) -> Any:
+    """The value, or what is wrong with the text as an exception."""
     try:
-        found = json.loads("\n".join(source.lines))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(source.name, f"is no JSON ({error})", "correct it, or give an object a line") from error
+        return error
+
+
+def _list(source: Source) -> list[tuple[int, dict[str, Any]]]:
+    found = _parsed("\n".join(source.lines))
+    if isinstance(found, Exception):
+        raise DataError(source.name, f"is no JSON ({found})", "correct it, or give an object a line")
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise DataError(source.name, "is no list of objects", 'give [{"text": "...", "label": "..."}, ...]')
     return list(enumerate(found, 1))
@@ -120,27 +162,23 @@ def _list(source: Source) -> list[tuple[int, dict[str, Any]]]:
 def _objects(source: Source) -> list[tuple[int, dict[str, Any]]]:
     found = []
     for number, line in source.filled():
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            source.refusals.refuse(f"no JSON ({shown(line)}, {error})", "correct it", number)
-            continue
-        if not isinstance(record, dict):
-            source.refusals.refuse(f"no JSON object ({shown(line)})", 'write {"text": "...", ...}', number)
-            continue
-        found.append((number, record))
+        record = _parsed(line)
+        if isinstance(record, dict):
+            found.append((number, record))
+        else:
+            why = str(record) if isinstance(record, Exception) else "no object"
+            source.refusals.refuse(f"no JSON object ({why}, {shown(line)})", "correct it", number)
     return found
 
 
-def _cell(value: Any) -> str:
-    """A value as text; what has parts of its own as JSON."""
-    if value is None or value != value:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return json.dumps(value) if isinstance(value, (bool, list, dict)) else str(value)
+def _json_cell(value: Any) -> str:
+    """A value as it is written; what has parts stays JSON."""
+    if isinstance(value, (bool, dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return cell_of(value)
+
+
+# Frames ------------------------------------------------------------------------------------------
 
 
 def from_frame(data: Any, on_bad: str = "error", name: str = "frame") -> Table:
@@ -149,29 +187,23 @@ def from_frame(data: Any, on_bad: str = "error", name: str = "frame") -> Table:
     Raises:
         DataError: it has no rows.
     """
-    names = [str(column) for column in data.columns]
+    names = tuple(str(column) for column in data.columns)
     if type(data).__module__.partition(".")[0] == "polars":
         columns = [data[column].to_list() for column in data.columns]
     else:
         columns = [data.iloc[:, k].to_numpy(dtype=object, na_value=None).tolist() for k in range(len(names))]
-    rows = [[_cell(value) for value in row] for row in zip(*columns, strict=True)]
+    rows = [[cell_of(value) for value in row] for row in zip(*columns, strict=True)]
     if not rows:
         raise DataError(name, "has no rows", "give a frame with rows")
-    return Table(name, tuple(names), rows, list(range(len(rows))), Refusals(name, on_bad == "skip"))
+    return Table(name, names, rows, list(range(len(rows))), Refusals(name, on_bad == "skip"))
 
 
-def is_delimited(lines: Sequence[str]) -> str | None:
-    """The delimiter of lines that have no suffix to tell it: one that divides each alike, a tab before all."""
-    filled = [line for line in lines if line.strip()]
-    for mark in ("\t", *DELIMITERS):
-        counts = {len(row.cells) for row in _tried(filled, mark)}
-        if len(counts) == 1 and min(counts) > 1:
-            return mark
-    return None
+def cell_of(value: Any) -> str:
+    """A Python value as a cell: "" for None and NaN, a whole float without its point.
 
-
-def _tried(lines: Sequence[str], mark: str) -> list[Row]:
-    try:
-        return list(split_rows([line + "\n" for line in lines], mark, ""))
-    except DataError:
-        return []
+    >>> cell_of(1.0), cell_of(None), cell_of("a b")
+    ('1', '', 'a b')
+    """
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.data.errors import DataError
-from ostinato.data.text.columns import is_conllu, is_columns, sentences_of, tag_column
+from ostinato.data.text.columns import is_columns, is_conllu, sentences_of, tag_column
 from ostinato.data.text.source import Source, opened
 from ostinato.data.text.split import words_of
 
@@ -90,21 +90,21 @@ def _from_file(file: Source, column: str | int | None) -> Tagged:
 
 
 def _from_lists(source: Any) -> Tagged:
-    todo = "give (words, tags), or sentences of pairs (word, tag)"
+    """A tuple of two is (words, tags), anything else sentences of pairs."""
+    todo = "give (words, tags), or a list of sentences of pairs (word, tag)"
     try:
-        rows = [list(each) for each in source]
-        if len(rows) == 2 and rows[0] and not isinstance(rows[0][0], tuple):
-            words, tags = ([[str(x) for x in each] for each in part] for part in rows)
+        if isinstance(source, tuple) and len(source) == 2:
+            words, tags = ([[str(each) for each in sentence] for sentence in part] for part in source)
         else:
-            words = [[str(word) for word, _ in sentence] for sentence in rows]
-            tags = [[str(tag) for _, tag in sentence] for sentence in rows]
+            rows = [[(str(word), str(tag)) for word, tag in sentence] for sentence in source]
+            words, tags = ([[pair[k] for pair in sentence] for sentence in rows] for k in (0, 1))
     except (TypeError, ValueError) as error:
         raise DataError("list", f"no words with tags ({error})", todo) from error
-    for k, (own, given) in enumerate(zip(words, tags, strict=False)):
-        if len(own) != len(given):
-            raise DataError("list", f"{len(own)} words and {len(given)} tags", todo, row=k)
     if len(words) != len(tags) or not any(words):
-        raise DataError("list", f"{len(words)} sentences and {len(tags)} of tags", todo)
+        raise DataError("list", f"{len(words)} sentences and tags for {len(tags)}", todo)
+    for k, (own, given) in enumerate(zip(words, tags, strict=True)):
+        if len(own) != len(given):
+            raise DataError("list", f"{len(own)} words and {len(given)} tags", "give a tag for each word", row=k)
     return Tagged(words, tags, "list")
 
 

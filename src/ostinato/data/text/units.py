@@ -35,6 +35,7 @@ class Units:
         kind: "word", "char" or "bpe".
         vocabulary: the units; a unit's place is its number.
         lower: whether texts are read in lower case.
+        extras: numbers of the extra units.
 
     >>> units = Units.fit("word", ["a good film", "a bad film"])
     >>> units.vocabulary, units.encode("a fine film")
@@ -57,9 +58,9 @@ class Units:
         self.kind, self.vocabulary, self.lower, self.extra = kind, tuple(vocabulary), lower, tuple(extra)
         self._pairs = pairs
         _check(self)
-        self.ids: Mapping[str, int] = {unit: k for k, unit in enumerate(self.vocabulary)}
         self._first = 2 + len(self.extra)
-        self._read = {unit: k for unit, k in self.ids.items() if k >= self._first}
+        self._read = {unit: k for k, unit in enumerate(self.vocabulary) if k >= self._first}
+        self.extras: Mapping[str, int] = {unit: 2 + k for k, unit in enumerate(self.extra)}
 
     @classmethod
     def fit(
@@ -173,8 +174,10 @@ def _check(units: Units) -> None:
         raise ValueError(f"unit is word, char or bpe, found {units.kind!r}")
     if units.vocabulary[: 2 + len(units.extra)] != (PADDING, UNKNOWN, *units.extra):
         raise ValueError(f"a vocabulary begins with {', '.join((PADDING, UNKNOWN, *units.extra))}")
-    if len(set(units.vocabulary)) < len(units.vocabulary):
-        twice = next(unit for unit, count in Counter(units.vocabulary).items() if count > 1)
+    # Byte pairs may spell a special unit as well: that is another number, and decodes to its letters.
+    own = units.vocabulary[2 + len(units.extra) :] if units.kind == "bpe" else units.vocabulary
+    if len(set(own)) < len(own):
+        twice = next(unit for unit, count in Counter(own).items() if count > 1)
         raise ValueError(f"the unit {twice!r} stands twice in the vocabulary")
 
 

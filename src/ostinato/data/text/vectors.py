@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ostinato.data.decoded import Lines
 from ostinato.data.errors import DataError, shown
+
+LONGEST = 100_000_000  # characters in a line
 
 
 @dataclass(frozen=True)
@@ -58,53 +60,46 @@ def read_vectors(path: str | os.PathLike[str], vocabulary: Sequence[str]) -> Vec
     ([[0.0, 0.0, 0.0], [0.0, 1.0, 0.5]], 0.5)
     """
     name = Path(path).name
-    wanted = {word: [k] for k, word in enumerate(vocabulary)}
-    low: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for k, word in enumerate(vocabulary):
-        low.setdefault(word.lower(), []).append(k)
-    rows: dict[int, tuple[bool, NDArray[np.float32]]] = {}
-    width = 0
-    for number, line in enumerate(Lines(Path(path), name, todo="give a text file of vectors"), 1):
-        word, *cells = line.rstrip().split(" ")
-        if not cells or (number == 1 and _is_header(word, cells)):
-            continue
-        width = width or len(cells)
-        exact, others = wanted.get(word, ()), low.get(word, ())
-        if len(cells) != width:
-            word, cells = _with_blanks(line, width, name, number)
-        if exact or others:
-            vector = _numbers(cells, name, number)
-            for k in others:
-                rows.setdefault(k, (False, vector))
-            for k in exact:
-                if k not in rows or not rows[k][0]:
-                    rows[k] = (True, vector)
-    if not width:
+        for written in {word, word.lower()}:
+            places.setdefault(written, []).append(k)
+    values, best = None, np.zeros(len(vocabulary), dtype=np.int8)  # 1: found in lower case, 2: as it is
+    for number, word, cells, width in _entries(Path(path), name):
+        if values is None:
+            values = np.zeros((len(vocabulary), width), dtype=np.float32)
+        for k in places.get(word, ()):
+            match = 1 + (vocabulary[k] == word)
+            if match > best[k]:
+                values[k], best[k] = _numbers(cells, name, number), match
+    if values is None:
         raise DataError(name, "holds no vectors", "give lines of a word and its numbers")
-    values, found = np.zeros((len(vocabulary), width), dtype=np.float32), np.zeros(len(vocabulary), dtype=np.bool_)
-    for k, (_, vector) in rows.items():
-        values[k], found[k] = vector, True
-    return Vectors(values, found, name)
+    return Vectors(values, best > 0, name)
 
 
-def _is_header(word: str, cells: Sequence[str]) -> bool:
-    return len(cells) == 1 and word.isdecimal() and cells[0].isdecimal()
+def _entries(path: Path, name: str) -> Iterator[tuple[int, str, str, int]]:
+    """Line number, word, its numbers as text and how many, of each line but a header; all are as wide as the first."""
+    width = 0
+    for number, line in enumerate(Lines(path, name, longest=LONGEST, todo="give a text file of vectors"), 1):
+        word, _, cells = line.replace("\t", " ").rstrip().partition(" ")
+        count = cells.count(" ") + 1
+        if not cells or (number == 1 and count == 1 and word.isdecimal() and cells.isdecimal()):
+            continue
+        width = width or count
+        if count < width:
+            found = f"{count} numbers after {shown(word)}, the first word has {width}"
+            raise DataError(name, found, "take another copy", row=number)
+        if count > width:  # GloVe's largest file has words that hold blanks themselves
+            head, *tail = line.rstrip().rsplit(" ", width)
+            word, cells = head, " ".join(tail)
+        yield number, word, cells, width
 
 
-def _with_blanks(line: str, width: int, name: str, number: int) -> tuple[str, list[str]]:
-    """GloVe's largest file has words that hold blanks themselves."""
-    cells = line.rstrip().split(" ")
-    if len(cells) <= width:
-        found = f"{len(cells) - 1} numbers after {shown(cells[0])}, the lines before have {width}"
-        raise DataError(name, found, "take another copy", row=number)
-    return " ".join(cells[:-width]), cells[-width:]
-
-
-def _numbers(cells: Sequence[str], name: str, number: int) -> NDArray[np.float32]:
+def _numbers(cells: str, name: str, number: int) -> NDArray[np.float32]:
     try:
-        vector = np.array(cells, dtype=np.float32)
+        vector = np.array(cells.split(" "), dtype=np.float32)
     except ValueError as error:
-        found = f"found {shown(' '.join(cells))}, which is not all numbers"
+        found = f"found {shown(cells)}, which is not all numbers"
         raise DataError(name, found, "take another copy", row=number) from error
     if not np.isfinite(vector).all():
         raise DataError(name, "a number that is not finite", "take another copy", row=number)
