@@ -15,6 +15,7 @@ _HOME = {
     "GRU": "layers",
     "GatedCell": "cells",
     "LSTM": "layers",
+    "LanguageModel": "tasks.generate",
     "RNN": "layers",
     "Recurrent": "layers",
     "Sequence": "sequence",
@@ -32,6 +33,7 @@ __all__ = [
     "Cell",
     "Forecaster",
     "GatedCell",
+    "LanguageModel",
     "Recurrent",
     "Sequence",
     "Spec",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ostinato.spec import Spec
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
+    from ostinato.tasks.generate import LanguageModel
 
 
 def __getattr__(name: str) -> Any:
