@@ -96,7 +96,9 @@ class KneserNey:
             ValueError: tokens are not in the vocabulary.
         """
         self._fitted()
-        text = _checked([*before[-self.order + 1 :], *np.asarray(tokens).tolist()] if len(before) else tokens, self.vocabulary)
+        text = _checked(
+            [*before[-self.order + 1 :], *np.asarray(tokens).tolist()] if len(before) else tokens, self.vocabulary
+        )
         p = np.full(len(text), 1 / self.vocabulary)
         context: Ids = np.zeros(len(text), np.int64)  # the number of the (n - 1)-gram before each token
         for order in self._orders:

@@ -119,7 +119,9 @@ def _mat(path: Path) -> dict[str, list[tuple[str, Any]]]:
     except OSError as error:
         raise _unreadable(path, error) from error
     except (MatReadError, NotImplementedError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
-        raise DataError(path.name, f"no MATLAB file of version 5 to 7.2 ({error})", "save it anew, or as .npz") from error
+        raise DataError(
+            path.name, f"no MATLAB file of version 5 to 7.2 ({error})", "save it anew, or as .npz"
+        ) from error
     parts: dict[str, list[tuple[str, Any]]] = {part: [] for part in PARTS}
     for name, value in found.items():
         if not name.startswith("__"):
@@ -163,4 +165,6 @@ def _unpadded(path: Path, name: str, values: Any, found: Mapping[str, Any]) -> l
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(path.name, f"cannot be read ({error.strerror or error})", "give the path of a file that can be read")
+    return DataError(
+        path.name, f"cannot be read ({error.strerror or error})", "give the path of a file that can be read"
+    )

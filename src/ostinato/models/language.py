@@ -19,7 +19,7 @@ from ostinato.ops import random
 Array = NDArray[np.float64]
 
 SPREAD = 0.1  # of a word's first numbers, on both sides of 0
-AT_ONCE = 200_000  # logits that are held while a text is measured, in steps x tokens x columns
+AT_ONCE = 4_000_000  # logits that are held while a text is measured: steps x columns x tokens
 LONGEST = 1000  # steps in one call
 
 
@@ -158,7 +158,7 @@ def log_probabilities(model: Language, tokens: Tensor, start: int, columns: int 
     filled = F.pad(tokens, (0, length * columns - len(tokens)))
     before = torch.cat([filled.new_tensor([start]), filled[:-1]])
     x, y = (part.view(columns, length) for part in (before, filled))
-    steps = max(1, min(LONGEST, AT_ONCE * 20 // (columns * model.head.outputs)))
+    steps = max(1, min(LONGEST, AT_ONCE // (columns * model.head.outputs)))
     state, found = None, []
     for a, b in zip(x.split(steps, 1), y.split(steps, 1), strict=True):
         raw, state = model(a, state)

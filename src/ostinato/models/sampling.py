@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ostinato.format import FormatError
 from ostinato.layers import Recurrent
 from ostinato.layers import files as layer_files
 from ostinato.models.language import Language
 from ostinato.models.stack import State
-from ostinato.runtime.model import Model
+from ostinato.runtime.model import KINDS, Model
 
 
 def sample(
@@ -44,7 +43,9 @@ def sample(
     """
     check(temperature, top_k, top_p)
     if not len(prompt) or length < 0:
-        raise ValueError(f"sampling takes a step to begin with and a length from 0 up, found {len(prompt)} and {length}")
+        raise ValueError(
+            f"sampling takes a step to begin with and a length from 0 up, found {len(prompt)} and {length}"
+        )
     generator = torch.Generator().manual_seed(seed)
     steps = Steps(model)
     with torch.inference_mode():
@@ -107,7 +108,7 @@ def _logits(model: Language, raw: Tensor, never: tuple[int, ...]) -> Tensor:
 
 
 class Steps:
-    """A model that takes one step at a time and keeps its state, on the CPU.
+    """A model on the CPU that takes one step at a time and keeps its state.
 
     Layers that have a kernel run as `runtime` streams, whose weights are packed once: a layer's own call packs
     them each time, which at one step costs many times the step.
@@ -116,21 +117,22 @@ class Steps:
     def __init__(self, model: Language) -> None:
         self.model = model
         layers = [layer for layer in model.stack.layers if isinstance(layer, Recurrent)]
-        streams = [_stream(layer) for layer in layers]
-        self._streams = None if None in streams else streams
+        served = all(layer.cell in KINDS for layer in layers)
+        self._streams = [_stream(layer) for layer in layers] if served else []
         self._state: State | None = None
 
     def read(self, x: Tensor) -> Tensor:
         """All steps of x (time, ...): raw of the law after the last."""
-        raw, self._state = self.model(x[None].to(next(self.model.parameters()).device))
-        for stream, state in zip(self._streams or (), self._state, strict=bool(self._streams)):
-            both = state if isinstance(state, tuple) else (state,)
-            stream.state = tuple(s.cpu().numpy() for s in both)
-        return raw[0, -1].cpu()
+        raw, self._state = self.model(x[None])
+        if self._streams:
+            for stream, state in zip(self._streams, self._state, strict=True):
+                both = state if isinstance(state, tuple) else (state,)
+                stream.state = tuple(s.numpy() for s in both)
+        return raw[0, -1]
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step more: raw of the law after it."""
-        if self._streams is None:
+        if not self._streams:
             raw, self._state = self.model(x[None, None], self._state)
             return raw[0, 0]
         y = self.model.inputs(x[None, None])[0].numpy()
@@ -140,10 +142,7 @@ class Steps:
 
 
 def _stream(layer: Recurrent) -> Any:
-    """A stream over a copy of a layer's weights; None where no kernel serves it."""
-    try:
-        manifest, tensors = layer_files.to_file(layer)
-        copies = {name: np.array(tensor) for name, tensor in tensors.items()}
-        return Model(manifest["arguments"], copies, "layer", 1).stream()
-    except (FormatError, KeyError, TypeError):
-        return None
+    """A stream over a copy of a layer's weights."""
+    manifest, tensors = layer_files.to_file(layer)
+    copies = {name: np.array(tensor) for name, tensor in tensors.items()}
+    return Model(manifest["arguments"], copies, "layer", threads=1).stream()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ostinato.data import DataError, builtin
 from ostinato.data.rolls import is_rolls
@@ -39,13 +39,24 @@ class GenerateOptions(Options):
     )
     prompt: str = Field("", description="what the sample begins with")
     length: int | None = Field(None, ge=0, description="units of the sample, or frames of music")
-    temperature: float = Field(0.8, ge=0, description="of the sample: below 1 safer, above 1 wilder, 0 the likeliest")
+    temperature: float | None = Field(
+        None, ge=0, description="of the sample: below 1 safer, above 1 wilder, 0 the likeliest; 0.8 of text, 1 of music"
+    )
     top_k: int | None = Field(None, ge=1, description="draw from so many of the likeliest alone")
     top_p: float | None = Field(None, gt=0, le=1, description="draw from the likeliest that have this much in all")
-    bptt: int | None = Field(None, ge=1, description="steps through which a gradient goes back; 35 words, 100 characters")
+    bptt: int | None = Field(
+        None, ge=1, description="steps through which a gradient goes back; 35 words, 100 characters"
+    )
     vocabulary: int | None = Field(None, ge=3, description="units at most; by the text")
     embedding_size: int | None = Field(None, ge=1, description="numbers for a unit; by the units")
     weight_dropout: float | None = Field(None, ge=0, lt=1, description="share of recurrent weights dropped in training")
+
+    @field_validator("bidirectional")
+    @classmethod
+    def _forwards(cls, both: bool) -> bool:
+        if both:
+            raise ValueError("a language model reads forwards only: what comes next must not be seen")
+        return both
 
 
 class LanguageModel(Task):
@@ -80,7 +91,10 @@ class LanguageModel(Task):
     examples: ClassVar[tuple[tuple[str, str], ...]] = (
         ("ostinato generate", "learn Python's own help, and write more of it"),
         ('ostinato generate shakespeare.txt --prompt "ROMEO:" --length 500', "character by character"),
-        ("ostinato generate train.txt --valid valid.txt --test test.txt --cell lstm --num-layers 2", "words, as in PTB"),
+        (
+            "ostinato generate train.txt --valid valid.txt --test test.txt --cell lstm --num-layers 2",
+            "words, as in PTB",
+        ),
         ("ostinato generate novels/ --unit bpe --temperature 0.9 --top-p 0.95", "byte pairs, out of a folder"),
         ("ostinato generate chorales.mat --length 120", "music: a new chorale"),
     )
@@ -145,9 +159,14 @@ class LanguageModel(Task):
         count = length if length is not None else words.length if words.length is not None else learnt.medium.length
         return learnt.draw(
             given, count, seed=words.seed if seed is None else seed,
-            temperature=words.temperature if temperature is None else temperature,
+            temperature=self.temperature_of(learnt) if temperature is None else temperature,
             top_k=words.top_k if top_k is None else top_k, top_p=words.top_p if top_p is None else top_p,
         )  # fmt: skip
+
+    def temperature_of(self, learnt: Learnt) -> float:
+        """That of the options, else the medium's own."""
+        own = self.options.temperature
+        return learnt.medium.temperature if own is None else own
 
     def predict(self, data: Any = None) -> Any:
         """`generate` after one prompt or several: text to text, a list of texts to a list."""
@@ -163,7 +182,7 @@ class LanguageModel(Task):
         """
         learnt: Learnt = self._fitted("_learnt")
         medium: Any = learnt.medium
-        part = medium.part(self._read(data))
+        part = medium.part(self._measured(data))
         return dict(medium.metrics(medium.log_probabilities(learnt.network, part), part))
 
     def summary(self) -> str:
@@ -217,7 +236,7 @@ class LanguageModel(Task):
         """A trained model on data as `score` takes them."""
         from ostinato.tasks.generation.outcome import describe
 
-        began, learnt, held = time.monotonic(), self._fitted("_learnt"), self._read(data)
+        began, learnt, held = time.monotonic(), self._fitted("_learnt"), self._measured(data)
         return describe(self, learnt, None, held, held.source, began)
 
     def answer(self, source: str | os.PathLike[str] | None) -> Mapping[str, Sequence[Any]] | str:
@@ -226,7 +245,7 @@ class LanguageModel(Task):
         if isinstance(learnt.medium, Music):
             start = None if source is None else self._read(source).pieces[0]
             return frames(self.generate(start))
-        start = None if source is None else Path(source).read_text(encoding="utf-8", errors="replace").rstrip("\n")
+        start = None if source is None else self._read(Path(source)).text.rstrip("\n")
         return str(self.generate(start)) + "\n"
 
     # The model file ---------------------------------------------------------------------------
@@ -271,6 +290,12 @@ class LanguageModel(Task):
             raise DataError(found.source, f"holds {kind.kind}, the model learnt {learnt.medium.kind}", "give the same")
         return found
 
+    def _measured(self, data: Any) -> Any:
+        """Data to measure on: of rolls that hold a test part, that part."""
+        whole = self._read(data)
+        apart = getattr(whole, "test", ())
+        return type(whole)(apart, whole.source) if apart else whole
+
     def _divided(self, whole: Any, share: float) -> tuple[Any, Any]:
         if isinstance(whole, Plain):
             return Texts.divide(whole, self.options.unit, share)
@@ -286,7 +311,7 @@ class LanguageModel(Task):
     def _learn(self, known: Any, valid: Any, options: GenerateOptions, **how: Any) -> None:
         self.__dict__.pop("_learnt", None)
         kind = Texts if isinstance(known, Plain) else Music
-        medium: Medium = kind.learnt_from(known, options)  # type: ignore[arg-type]
+        medium: Medium = kind.learnt_from(known, options)
         each: Any = medium
         part = each.part(known)
         limit = None if options.time_limit is None else SHARE * options.time_limit

@@ -11,7 +11,7 @@ from ostinato.data.text.units import UNKNOWN, Kind, Units
 EOS = "<eos>"
 SAMPLE = 200_000  # characters that tell whether words are divided already
 DIVIDED = 0.97  # of the marks in a text that is divided into words stand between blanks
-MARKS = frozenset(".,;:!?\"()")
+MARKS = frozenset('.,;:!?"()')
 
 
 class Codec:
@@ -30,7 +30,7 @@ class Codec:
 
     def __init__(self, units: Units, tokenised: bool = False) -> None:
         self.units, self.tokenised = units, tokenised
-        self.start = units.ids.get(EOS if units.kind == "word" else "\n", units.unknown)
+        self.start = units.encode([EOS] if units.kind == "word" else "\n")[0]
 
     @classmethod
     def fit(cls, kind: Kind, text: str, *, size: int | None = None, least: int = 1) -> Codec:

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.data.text.codec import Codec
-from ostinato.tasks.generation.live import Samples
 from ostinato.tasks.generation.music import Music
 from ostinato.tasks.generation.plan import PATIENCE, Plan
 from ostinato.tasks.generation.texts import Texts
 
 if TYPE_CHECKING:
     from ostinato.models.language import Language
-    from ostinato.training import Callback
+    from ostinato.training import Callback, History
 
 Medium = Texts | Music
 
@@ -39,7 +38,7 @@ class Learnt:
     medium: Medium
     plan: Plan
     network: Language
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: History | list[dict[str, Any]] = field(default_factory=list)
     samples: list[tuple[int, str]] = field(default_factory=list)
 
     @property
@@ -113,6 +112,7 @@ def learn(
     import torch
 
     from ostinato import training
+    from ostinato.tasks.generation.live import Samples
 
     kind: Any = medium
     with torch.random.fork_rng([]):

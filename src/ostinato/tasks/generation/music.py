@@ -37,6 +37,7 @@ class Music:
     step: ClassVar[str] = "frame"
     best: ClassVar[dict[str, str]] = {"nll": "min"}
     length: ClassVar[int] = FRAMES
+    temperature: ClassVar[float] = 1.0  # below it notes would fall silent, for most are more likely off than on
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -58,9 +59,7 @@ class Music:
         if len(whole) < FEWEST:
             raise DataError(whole.source, f"{len(whole)} pieces are too few to hold any out", "give more, or --test")
         held = max(share, 1.0 / len(whole))
-        first, second = (
-            tuple(whole.pieces[int(k)] for k in rows) for rows in holdout(len(whole), held, seed)
-        )
+        first, second = (tuple(whole.pieces[int(k)] for k in rows) for rows in holdout(len(whole), held, seed))
         return Rolls(first, whole.source, whole.notes), Rolls(second, whole.source)
 
     @classmethod
@@ -99,11 +98,13 @@ class Music:
         begin_at_frequencies(network, np.concatenate(part.pieces).mean(0))
 
     def batches(self, plan: Plan, part: Rolls) -> Any:
-        """What training reads: whole pieces of like length."""
+        """What training reads: pieces of like length, long ones in segments."""
         from ostinato.data.text.batches import Buckets
 
-        lengths = [len(piece) for piece in part.pieces]
-        return Buckets(lengths, plan.batch_size, plan.seed, lambda rows: framed([part.pieces[k] for k in rows]))
+        cut = segments(part.pieces, plan.steps)
+        return Buckets(
+            [len(y) for _, y in cut], plan.batch_size, plan.seed, lambda rows: framed([cut[k] for k in rows])
+        )
 
     @staticmethod
     def objective(model: Any, batch: Mapping[str, Tensor], state: Any) -> tuple[Any, Any, None]:
@@ -118,7 +119,7 @@ class Music:
         device, found = next(network.parameters()).device, []
         with torch.no_grad():
             for piece in part.pieces:
-                batch = {name: tensor.to(device) for name, tensor in framed([piece]).items()}
+                batch = {name: tensor.to(device) for name, tensor in framed(segments([piece], len(piece))).items()}
                 raw, _ = network(batch["x"])
                 found.append(-network.head.cost(raw, batch["y"])[0].sum(-1).double().cpu().numpy())
         return np.concatenate(found)
@@ -168,16 +169,26 @@ class Music:
         return {"kind": self.kind, "width": self.width}
 
 
-def framed(pieces: Sequence[Roll]) -> dict[str, Tensor]:
-    """Pieces side by side: y the frames, x those before them (silence before the first), lengths, and which count."""
+def segments(pieces: Sequence[Roll], steps: int) -> list[tuple[Roll, Roll]]:
+    """Pieces cut after `steps` frames: each frame's predecessor (silence before a piece), and the frames."""
+    found = []
+    for piece in pieces:
+        before = np.concatenate([np.zeros_like(piece[:1]), piece[:-1]])
+        found += [(before[k : k + steps], piece[k : k + steps]) for k in range(0, len(piece), steps)]
+    return found
+
+
+def framed(rows: Sequence[tuple[Roll, Roll]]) -> dict[str, Tensor]:
+    """Segments side by side: x the frames before, y the frames, lengths, and which steps count."""
     import torch
 
-    lengths = torch.tensor([len(piece) for piece in pieces])
-    y = torch.zeros(len(pieces), max(1, int(lengths.max())), pieces[0].shape[1])
-    for k, piece in enumerate(pieces):
-        y[k, : len(piece)] = torch.from_numpy(piece)
-    x = torch.cat([torch.zeros_like(y[:, :1]), y[:, :-1]], 1)
-    return {"x": x, "y": y, "lengths": lengths, "mask": torch.arange(y.shape[1]) < lengths[:, None]}
+    lengths = torch.tensor([len(y) for _, y in rows])
+    shape = (2, len(rows), max(1, int(lengths.max())), rows[0][0].shape[1])
+    both = torch.zeros(shape)
+    for k, pair in enumerate(rows):
+        for side, values in enumerate(pair):
+            both[side, k, : len(values)] = torch.from_numpy(values)
+    return {"x": both[0], "y": both[1], "lengths": lengths, "mask": torch.arange(shape[2]) < lengths[:, None]}
 
 
 def named(width: int) -> list[str]:

@@ -40,15 +40,18 @@ def describe(task: LanguageModel, learnt: Learnt, before: Any, held: Any, data: 
     others = {} if before is None else medium.baselines(medium.part(before), part)
     sample = task.generate()
     music = isinstance(medium, Music)
-    columns: dict[str, list[Any]] = {"frame": list(range(1, len(sample) + 1)), "notes": spelled(sample)} if music else {}
+    columns: dict[str, list[Any]] = (
+        {"frame": list(range(1, len(sample) + 1)), "notes": spelled(sample)} if music else {}
+    )
     notes = [*(held if before is None else before).notes, *medium.notes(part), *_notes(learnt, part, log_p, before)]
     return Outcome(
         task="generate", data=data, metrics=medium.metrics(log_p, part), baselines=others, best=medium.best,
         parameters=learnt.parameters, seconds=time.monotonic() - began, epochs=len(learnt.history),
         seed=learnt.plan.seed, columns=columns, text="" if music else f"{sample}\n", notes=tuple(notes),
         settings=_settings(learnt), charts=tuple(_charts(task, learnt, part, log_p, others, sample)),
-        history=learnt.history or None, answer=_answer(sample, music), answer_title="What it writes",
-    )  # type: ignore[arg-type]  # fmt: skip
+        history=learnt.history or None,  # type: ignore[arg-type]
+        answer=_answer(sample, music), answer_title="What it writes",
+    )  # fmt: skip
 
 
 def _notes(learnt: Learnt, part: Any, log_p: Array, before: Any) -> Iterator[str]:
@@ -70,7 +73,7 @@ def _settings(learnt: Learnt) -> dict[str, Any]:
     said = learnt.plan.model_dump()
     said["cutoffs"] = ", ".join(map(str, learnt.plan.cutoffs)) or "none"
     if learnt.medium.kind == "music":
-        del said["embedding_size"], said["tied"], said["cutoffs"], said["word_dropout"], said["steps"]
+        del said["embedding_size"], said["tied"], said["cutoffs"], said["word_dropout"]
     return said | {"best epoch": learnt.best}
 
 
@@ -91,7 +94,7 @@ def _charts(
         yield roll_picture(np.asarray(sample)[:ROLL], "What it writes", "A new piece, drawn frame by frame.")
         yield roll_picture(part.pieces[0][:ROLL], "What was held out", "The first piece that it was measured on.")
     else:
-        yield _samples(task, sample)
+        yield _samples(task, task.temperature_of(learnt), sample)
         yield surprises(medium, part, log_p)
     if len(learnt.history) > 1:
         yield _curve(learnt, others)
@@ -99,12 +102,10 @@ def _charts(
         yield _growth(learnt)
 
 
-def _samples(task: LanguageModel, sample: str) -> Reading:
-    passages = [Passage(f"temperature {task.options.temperature:g}", [(sample, 0.0)])]
+def _samples(task: LanguageModel, own: float, sample: str) -> Reading:
+    passages = [Passage(f"temperature {own:g}", [(sample, 0.0)])]
     passages += [
-        Passage(f"temperature {t:g}", [(str(task.generate(temperature=t)), 0.0)])
-        for t in TEMPERATURES
-        if t != task.options.temperature
+        Passage(f"temperature {t:g}", [(str(task.generate(temperature=t)), 0.0)]) for t in TEMPERATURES if t != own
     ]
     caption = "Each drawn unit by unit from the same random numbers; at low temperatures it dares less."
     return Reading("What it writes", caption, passages)

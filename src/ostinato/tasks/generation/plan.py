@@ -14,6 +14,7 @@ NARROW = 64  # numbers of a character's embedding
 SEEN = 12_000_000  # steps that training is to see, where the data are not so few that they must be seen often
 FEWEST, MOST = 10, 40  # epochs
 MUSIC_EPOCHS = 80
+FRAMES = 500  # through which a gradient goes back
 PATIENCE = 6
 
 
@@ -80,7 +81,7 @@ def music_plan(options: Options, notes: int, frames: int, pieces: int) -> Plan:
         tied=False, dropout=dropout, input_dropout=dropout / 2, word_dropout=0.0,
         weight_dropout=dropout if words.weight_dropout is None else words.weight_dropout,
         epochs=options.epochs or MUSIC_EPOCHS, batch_size=options.batch_size or min(16, max(1, pieces // 8)),
-        steps=words.bptt or 100, learning_rate=options.learning_rate or 5e-3, **_shared(options),
+        steps=words.bptt or FRAMES, learning_rate=options.learning_rate or 5e-3, **_shared(options),
     )  # fmt: skip
 
 

@@ -55,10 +55,12 @@ class Texts:
 
     Attributes:
         codec: units and numbers.
+        step: what a unit is called.
+        best: the table's columns.
     """
 
     kind: ClassVar[str] = "text"
-    step: ClassVar[str] = "unit"
+    temperature: ClassVar[float] = 0.8  # of samples: an untempered law writes too many slips
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -83,8 +85,9 @@ class Texts:
         if len(text) < LEAST:
             raise DataError(whole.source, f"{len(text)} characters are too few to learn from", "give more text")
         place = int(len(text) * (1 - share))
-        if (unit or usual_unit(text)) != "char" and (end := text.find("\n", place)) > 0:
-            place = end + 1
+        end = text.find("\n", place) + 1
+        if (unit or usual_unit(text)) != "char" and 0 < end < len(text):
+            place = end
         return Plain(text[:place], whole.source, whole.notes), Plain(text[place:], whole.source)
 
     @classmethod
@@ -203,4 +206,3 @@ class Texts:
 
     def _counts(self, part: Part) -> NDArray[np.int64]:
         return np.bincount(part.ids.numpy(), minlength=len(self.codec))
-
