@@ -74,14 +74,12 @@ class KneserNey:
         if not len(text):
             raise ValueError("kneser_ney: there are no tokens to learn from")
         self.vocabulary = vocabulary
-        numbered, grams = _numbered(text, vocabulary, self.order)
+        numbered, grams = _numbered(text, vocabulary, min(self.order, len(text)))
         self._orders = []
-        for n in range(1, self.order + 1):
-            keys, places, counts = grams[n - 1]
-            if n < self.order:
-                counts = _continuations(numbered[n - 1], grams[n][1], len(keys))
-            contexts = 1 if n == 1 else len(grams[n - 2][0])
-            self._orders.append(_order(keys, counts, contexts, vocabulary))
+        for n, (keys, _, counts) in enumerate(grams):
+            if n + 1 < len(grams):
+                counts = _continuations(numbered[n], grams[n + 1][1], len(keys))
+            self._orders.append(_order(keys, counts, len(grams[n - 1][0]) if n else 1, vocabulary))
         return self
 
     def log_probabilities(self, tokens: ArrayLike, before: Sequence[int] = ()) -> Array:
@@ -96,9 +94,8 @@ class KneserNey:
             ValueError: tokens are not in the vocabulary.
         """
         self._fitted()
-        text = _checked(
-            [*before[-self.order + 1 :], *np.asarray(tokens).tolist()] if len(before) else tokens, self.vocabulary
-        )
+        history = list(before)[max(0, len(before) - self.order + 1) :]
+        text = _checked([*history, *np.asarray(tokens).tolist()], self.vocabulary)
         p = np.full(len(text), 1 / self.vocabulary)
         context: Ids = np.zeros(len(text), np.int64)  # the number of the (n - 1)-gram before each token
         for order in self._orders:
@@ -107,7 +104,7 @@ class KneserNey:
             share = np.where(gram != UNSEEN, order.shares[gram], 0.0)
             p = np.where(known, share + order.rest[context] * p, p)
             context = np.concatenate([[UNSEEN], gram[:-1]])
-        return np.log(p)[len(text) - np.size(tokens) :]
+        return np.log(p)[len(history) :]
 
     def probabilities(self, before: Sequence[int] = ()) -> Array:
         """p of every token after some, (vocabulary,).
@@ -116,7 +113,7 @@ class KneserNey:
             RuntimeError, ValueError: as `log_probabilities`.
         """
         self._fitted()
-        text = _checked(before, self.vocabulary)[-self.order + 1 :] if self.order > 1 else np.empty(0, np.int64)
+        text = _checked(before, self.vocabulary)
         every = np.arange(self.vocabulary, dtype=np.int64)
         p = np.full(self.vocabulary, 1 / self.vocabulary)
         for n, order in enumerate(self._orders, 1):
@@ -202,6 +199,5 @@ def _discounts(counts: Ids) -> Array:
 def _find(keys: Ids, context: Ids, token: Ids, vocabulary: int) -> Ids:
     """The numbers of n-grams, each a context's number and a token; UNSEEN where the context or the n-gram is."""
     wanted = context * vocabulary + token
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1) if len(keys) else np.zeros(len(wanted), np.int64)
-    there = (context != UNSEEN) & (keys[place] == wanted) if len(keys) else np.zeros(len(wanted), bool)
-    return np.where(there, place, UNSEEN)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((context != UNSEEN) & (keys[place] == wanted), place, UNSEEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -149,7 +150,7 @@ def usual_cutoffs(counts: Sequence[int]) -> list[int]:
     for cuts in tried:
         ends = [*cuts, size]
         cost = ends[0] + len(cuts)
-        for low, high in zip(ends[:-1], ends[1:], strict=True):
+        for low, high in pairwise(ends):
             cost += FIXED + (share[high - 1] - share[low - 1]) / total * (high - low)
         costs.append(cost)
     return tried[int(np.argmin(costs))]
