@@ -75,11 +75,11 @@ def text_plan(options: Options, units: int, tokens: int, cutoffs: tuple[int, ...
 def music_plan(options: Options, notes: int, frames: int, pieces: int) -> Plan:
     """Sizes for piano rolls."""
     words: Any = options
-    dropout = 0.3 if options.dropout is None else options.dropout
+    dropout = 0.5 if options.dropout is None else options.dropout
     return Plan(
-        units=notes, hidden_size=options.hidden_size or (200 if frames < 100_000 else 400), embedding_size=notes,
-        tied=False, dropout=dropout, input_dropout=dropout / 2, word_dropout=0.0,
-        weight_dropout=dropout if words.weight_dropout is None else words.weight_dropout,
+        units=notes, hidden_size=options.hidden_size or (300 if frames < 100_000 else 500), embedding_size=notes,
+        tied=False, dropout=dropout, input_dropout=dropout / 5, word_dropout=0.0,
+        weight_dropout=0.8 * dropout if words.weight_dropout is None else words.weight_dropout,
         epochs=options.epochs or MUSIC_EPOCHS, batch_size=options.batch_size or min(16, max(1, pieces // 8)),
         steps=words.bptt or FRAMES, learning_rate=options.learning_rate or 5e-3, **_shared(options),
     )  # fmt: skip
