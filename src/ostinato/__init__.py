@@ -16,6 +16,7 @@ _HOME = {
     "GRU": "layers",
     "GatedCell": "cells",
     "LSTM": "layers",
+    "LanguageModel": "tasks.generate",
     "RNN": "layers",
     "Recurrent": "layers",
     "Sequence": "sequence",
@@ -38,6 +39,7 @@ __all__ = [
     "Conv1d",
     "Forecaster",
     "GatedCell",
+    "LanguageModel",
     "Recurrent",
     "Sequence",
     "Spec",
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.classify import TextClassifier
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
+    from ostinato.tasks.generate import LanguageModel
     from ostinato.tasks.tag import Tagger
 
 

@@ -21,6 +21,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "softmax": [{"weights": [0.5, 1.0, 3.0], "smoothing": 0.1}],
     "gaussian": [{"floor": 0.1}],
     "negative_binomial": [{"unit": 20.0}],
+    "adaptive_softmax": [{"cutoffs": [1, 2]}],
     "quantile": [{"levels": [0.3]}, {"levels": [0.6, 0.7, 0.95]}],
 }
 CASES = [(name, options) for name in heads.names() for options in [{}, *VARIANTS.get(name, [])]]
@@ -47,6 +48,7 @@ def make(name: str, options: dict[str, Any], *shape: int, dtype: torch.dtype = t
     head = heads.build(name, FEATURES, OUTPUTS, **options).to(dtype)
     raw = (spread * torch.randn(*shape, OUTPUTS * head.width)).to(dtype)
     raw = raw[..., :OUTPUTS] if name in ("softmax", "crf") else raw
+    raw = head((spread * torch.randn(*shape, FEATURES)).to(dtype)) if name == "adaptive_softmax" else raw
     target = head.sample(raw) if has(name, "sample") else torch.randn(*shape, OUTPUTS).to(dtype)
     return head, raw, target
 

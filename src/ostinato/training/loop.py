@@ -25,7 +25,7 @@ from ostinato.training import checkpoint, progress, snapshot, trees
 from ostinato.training.finite import TrainingDiverged, as_json, bad_gradient, bad_loss, bad_weight
 from ostinato.training.history import Callback, History
 from ostinato.training.ranks import Ranks
-from ostinato.training.settings import OPTIMIZERS, Settings
+from ostinato.training.settings import ONE_PASS, OPTIMIZERS, Settings
 from ostinato.training.snapshot import Place
 from ostinato.training.weights import Weight
 
@@ -33,7 +33,6 @@ Objective = Callable[[nn.Module, Any, Any], tuple[Tensor, Any, Any]]
 Validate = Callable[[nn.Module], Any]
 
 CHECKPOINT, HISTORY = "checkpoint.ost", "history.jsonl"
-FUSED = ("adam", "adamw")  # those whose fused step has the same bits at any number of threads
 
 
 class Batches(Protocol):
@@ -167,7 +166,7 @@ class Trainer:
         self.parameters = [p for _, p in self.named]
         kind: Any = OPTIMIZERS[settings.optimizer]
         # One pass over all numbers instead of ten: with an embedding of 14,000 words 1.5 ms a step instead of 13.
-        fused = {"fused": True} if settings.optimizer in FUSED and self.device.type == "cpu" else {}
+        fused = {"fused": True} if settings.optimizer in ONE_PASS and self.device.type == "cpu" else {}
         self.optimizer = kind(self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, **fused)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         seed = int(np.random.SeedSequence([settings.seed, self.ranks.rank]).generate_state(1)[0])
