@@ -37,7 +37,8 @@ class Packed(nn.Module):
     def forward(self, input, hx=None, *, lengths=None):
         if lengths is None:
             return self.layer(input, hx)
-        packed = pack_padded_sequence(input, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        known = lengths.cpu().clamp(min=1)  # torch packs no empty row; who has one leaves its output aside
+        packed = pack_padded_sequence(input, known, batch_first=True, enforce_sorted=False)
         output, state = self.layer(packed, hx)
         return pad_packed_sequence(output, batch_first=True, total_length=input.shape[1])[0], state
 
