@@ -53,7 +53,7 @@ bench: .venv/dev  ## our layers beside torch.nn's, and an epoch of each task of 
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/words.py
 
-figures: .venv/dev  ## published-data runs: make figures TASK=forecast DATA=folder
+figures: .venv/dev  ## published-data runs: make figures TASK=forecast|classify|tag|generate DATA=folder
 	$(BIN)/python benchmarks/figures.py --task $(TASK) --data "$(DATA)" $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
 
 docs: .venv/dev  ## build the documentation into build/docs/index.html

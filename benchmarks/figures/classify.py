@@ -29,6 +29,7 @@ ROWS: tuple[Row, ...] = (
         ("accuracy",),
         published={"accuracy": {"CNN-rand": 0.827, "LSTM with GloVe": 0.849, "BiLSTM with GloVe": 0.875}},
         source=f"{KIM}; {TAI}",
+        known={"majority": {"accuracy": 0.499}},  # 909 of the 1,821 are positive, as most phrases are
         quick=QUICK,
     ),
     Row(
