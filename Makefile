@@ -48,11 +48,12 @@ lint: .venv/dev  ## ruff, mypy, and the floors of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev  ## our layers beside torch.nn's, in turns in one process
+bench: .venv/dev  ## our layers beside torch.nn's, and an epoch of each task of words, in turns in one process
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/convolution.py
+	$(BIN)/python benchmarks/words.py
 
-figures: .venv/dev  ## published-data runs: make figures TASK=forecast DATA=folder
+figures: .venv/dev  ## published-data runs: make figures TASK=forecast|classify|tag|generate DATA=folder
 	$(BIN)/python benchmarks/figures.py --task $(TASK) --data "$(DATA)" $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
 
 docs: .venv/dev  ## build the documentation into build/docs/index.html
