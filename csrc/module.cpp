@@ -22,13 +22,15 @@ enum Slot {
 };
 
 // What a cell with options is, beside its tensors, as Python hands it over: None, or (coupled_gates, reset before the
-// product, zoneout's rates of h and c, None or the streams of their random numbers).
+// product, zoneout's rates of h and c, None or the streams of their random numbers, the step these begin with).
 template <class T> Options<T> flags_of(nb::handle from) {
   Options<T> o{};
   if (from.is_none()) return o;
-  const auto [coupled, before, rates, streams] = nb::cast<std::tuple<bool, bool, std::pair<double, double>, nb::object>>(from);
+  const auto [coupled, before, rates, streams, first] =
+      nb::cast<std::tuple<bool, bool, std::pair<double, double>, nb::object, uint32_t>>(from);
   o.coupled = coupled, o.reset_before = before, o.zoned = rates.first > 0 || rates.second > 0;
-  o.zoneout[0] = {rates.first, !streams.is_none(), 0}, o.zoneout[1] = {rates.second, !streams.is_none(), 0};
+  o.zoneout[0] = {rates.first, !streams.is_none(), 0, first};
+  o.zoneout[1] = {rates.second, !streams.is_none(), 0, first};
   if (streams.is_none()) return o;
   const auto [h, c] = nb::cast<std::pair<uint32_t, uint32_t>>(streams);
   o.zoneout[0].seed = GOLDEN * (h + 1), o.zoneout[1].seed = GOLDEN * (c + 1);  // the key comes to it

@@ -15,6 +15,7 @@ from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
 from ostinato.ops.kernel import Plan, Tensors
 from ostinato.ops.random import Zoneout
+from ostinato.ops.reference import names_of_row
 from ostinato.sequence import as_lengths, as_tensor
 
 _PLAIN = Stages()
@@ -80,7 +81,7 @@ def row_names(cell: GatedCell, plan: Plan | None, suffix: str) -> list[str | Non
     if plan is None:
         return []
     named = cell.shapes().keys() | {f"{norm}.{part}" for norm in cell.norms() for part in ("weight", "bias")}
-    return [_named(name, suffix) if name in named else None for name in fused.names_of_row(cell, plan)]
+    return [_named(name, suffix) if name in named else None for name in names_of_row(cell, plan)]
 
 
 def _named(name: str, suffix: str) -> str:
