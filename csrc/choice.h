@@ -31,8 +31,10 @@ inline const Kernels& choose() {
 #ifdef OST_HAS_avx2
   if (avx2 && (any || !std::strcmp(asked, "avx2"))) return kernels_avx2;
 #endif
+#ifdef OST_HAS_plain
   if (any || !std::strcmp(asked, "plain")) return kernels_plain;
-  throw std::invalid_argument("OSTINATO_ISA=" + std::string(asked) + ": this machine or build has no such kernels");
+#endif
+  throw std::invalid_argument("OSTINATO_ISA=" + std::string(any ? "" : asked) + ": this machine or build has no such kernels");
 }
 inline const Kernels& chosen() {
   static const Kernels& kernels = choose();

@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "hash.h"
+#include "peak.h"
 #include "stack.h"
 #include "stream.h"
 
@@ -351,6 +352,8 @@ NB_MODULE(_kernels, m) {
     if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
     lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
   }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
+  m.def("fma_peak", &fma_peak, nb::arg("threads"), nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>(),
+        "Multiplications and additions a second that this machine reaches in registers alone, measured now.");
   m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");
   m.def("pooled_f64", &pooled<double>, nb::arg("size"), "So many float64 in memory that is used again.");
   bind_stream<float>(m, "StreamF32");

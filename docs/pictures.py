@@ -6,19 +6,17 @@ from pathlib import Path
 
 import ostinato as ost
 from ostinato.data import builtin
-from ostinato.interfaces.pictures import svg
+from ostinato.interfaces.pictures import on_paper, svg
 
 FOLDER = Path(__file__).parent / "pictures"
-PAPER = '<rect width="100%" height="100%" fill="#fdfdfc"/>'  # a page of any colour may show it
 
 
 def main() -> None:
     """The sunspots: forecast and truth of the held-out end, as the report of `ostinato forecast` has it."""
     outcome = ost.Forecaster().experiment(builtin.sunspots(), quiet=True)
-    text = svg(outcome.charts[0]).replace("currentColor", "#1d2126")
-    begin = text.index(">", text.index("<svg")) + 1
+    text = on_paper(svg(outcome.charts[0]))
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "sunspots.svg").write_text(text[:begin] + PAPER + text[begin:], encoding="utf-8")
+    (FOLDER / "sunspots.svg").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

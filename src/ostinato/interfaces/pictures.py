@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,22 @@ _STYLE: dict[Any, Any] = {
 
 def svg(chart: Chart, number: int = 0) -> str:
     """The chart as an <svg> element, without a fixed size; `number` keeps names apart on a page."""
+
+    def draw(figure: Any) -> None:
+        _draw(figure.add_subplot(xlabel=chart.x_label, ylabel=chart.y_label), chart)
+
+    return drawn(draw, (9, 3.6), number)
+
+
+def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int = 0) -> str:
+    """What `draw` puts on an empty figure of this size in inches, as an <svg> element in our style."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"ostinato-{number}"}):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
-        _draw(figure.add_subplot(xlabel=chart.x_label, ylabel=chart.y_label), chart)
+        draw(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     found = text.getvalue()
@@ -35,6 +45,13 @@ def svg(chart: Chart, number: int = 0) -> str:
     found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", found, count=1)
     found = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img"', found, count=1)
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
+
+
+def on_paper(picture: str) -> str:
+    """The same on a light ground, in black: a file of its own, which a page of any colour may show."""
+    text = picture.replace("currentColor", "#1d2126")
+    begin = text.index(">", text.index("<svg")) + 1
+    return text[:begin] + '<rect width="100%" height="100%" fill="#fdfdfc"/>' + text[begin:]
 
 
 def _draw(axes: Any, chart: Chart) -> None:

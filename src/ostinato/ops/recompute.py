@@ -196,7 +196,11 @@ class _Sums:
 
 
 def _through(
-    walk: _Walk, pairs: list[tuple[_Piece, tuple[Tensor | None, ...]]], dy: Tensor | None, dends: Tensors, sums: _Sums
+    walk: _Walk,
+    pairs: Sequence[tuple[_Piece, tuple[Tensor | None, ...]]],
+    dy: Tensor | None,
+    dends: Tensors,
+    sums: _Sums,
 ) -> None:
     """One direction backward through time, from the chunk read last."""
     carried: list[Tensor | None] = [
