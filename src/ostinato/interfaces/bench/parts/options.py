@@ -34,8 +34,8 @@ _OWN: dict[str, dict[str, dict[str, Any]]] = {
     "LSTM": {
         "peephole": {"peephole": True},
         "coupled_gates": {"coupled_gates": True},
-        "proj_size=64": {"proj_size": 64},
-        "all of its own": {"peephole": True, "coupled_gates": True, "layer_norm": True, "proj_size": 64},
+        "proj_size=32": {"proj_size": 32},
+        "all of its own": {"peephole": True, "coupled_gates": True, "layer_norm": True, "proj_size": 32},
     },
     "GRU": {"reset_after=False": {"reset_after": False}},
 }

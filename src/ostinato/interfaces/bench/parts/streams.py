@@ -90,8 +90,8 @@ def _ours(kind: str, layer: Any, shape: Shape, x: list[Any]) -> Run:
 def _bound(kind: str, layer: Any, shape: Shape, x: list[Any]) -> Run:
     from ostinato.interfaces.bench.peers.onnx_runtime import Bound
 
-    bound, steps = Bound(kind, layer, shape), [v[None] for v in x]
-    return lambda turn: bound.step(steps[turn % len(steps)]).numpy()
+    bound = Bound(kind, layer, shape)
+    return lambda turn: bound.step(x[turn % len(x)])
 
 
 def _layer(layer: Any, x: list[Any]) -> Run:

@@ -34,29 +34,26 @@ class Bound:
     """One step at a time with every buffer bound beforehand: the state that a step writes is read by the next."""
 
     def __init__(self, kind: str, layer: Any, shape: Shape) -> None:
-        import onnxruntime
-
         self._session = session(kind, layer, shape, 1, states=True)
         names = ["h", "c"][: 2 if kind == "LSTM" else 1]
-        zeros = np.zeros((1, shape.batch, shape.hidden), np.float32)
-        new = onnxruntime.OrtValue.ortvalue_from_numpy
+        state = (1, shape.batch, shape.hidden)
         self.x = np.zeros((1, shape.batch, shape.input), np.float32)
-        x, y = new(self.x), new(zeros[None].copy())
-        sides = [[new(zeros.copy()) for _ in names] for _ in range(2)]
-        self._x, self._y, self._turn = x, y, 0
-        self._bindings = []
-        for before, after in (sides, sides[::-1]):
+        self.y = np.zeros((1, *state), np.float32)
+        self._states = [[np.zeros(state, np.float32) for _ in names] for _ in range(2)]
+        self._bindings, self._turn = [], 0
+        for before, after in (self._states, self._states[::-1]):
             binding = self._session.io_binding()
-            binding.bind_ortvalue_input("X", x)
-            binding.bind_ortvalue_output("Y", y)
-            for name, old, made in zip(names, before, after, strict=True):
-                binding.bind_ortvalue_input(f"{name}_in", old)
-                binding.bind_ortvalue_output(f"{name}_out", made)
+            read = {"X": self.x} | {f"{name}_in": v for name, v in zip(names, before, strict=True)}
+            written = {"Y": self.y} | {f"{name}_out": v for name, v in zip(names, after, strict=True)}
+            for name, v in read.items():
+                binding.bind_input(name, "cpu", 0, np.float32, v.shape, v.ctypes.data)
+            for name, v in written.items():
+                binding.bind_output(name, "cpu", 0, np.float32, v.shape, v.ctypes.data)
             self._bindings.append(binding)
 
     def step(self, x: Any) -> Any:
-        """x (1, batch, input) -> y, a buffer that the next step writes again."""
-        self._x.update_inplace(x)
+        """x (batch, input) -> y (1, 1, batch, hidden), a buffer that the next step writes again."""
+        self.x[0] = x
         self._session.run_with_iobinding(self._bindings[self._turn])
         self._turn = 1 - self._turn
-        return self._y
+        return self.y
