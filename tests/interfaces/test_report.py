@@ -7,13 +7,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from ostinato.interfaces import folder, pictures, report, screen
-from ostinato.tasks.outcome import Chart, Line, Outcome
+from ostinato.interfaces import figures, folder, matrices, pictures, report, screen
+from ostinato.tasks.outcome import Chart, Line, Matrix, Outcome, Passage, Reading
 
 
 def chart(x: np.ndarray) -> Chart:
@@ -78,6 +79,44 @@ def test_pictures_take_the_colour_of_the_page_and_repeat() -> None:
     assert head
     assert "viewBox" in head[0]
     assert " width=" not in head[0]
+
+
+def matrix(size: int) -> Matrix:
+    names = [f"<class {k}>" for k in range(size)]
+    return Matrix("Confusion", "Rows are true.", names, names, np.diag(np.arange(size) + 1234), "true", "predicted")
+
+
+def test_texts_and_matrices_stand_in_a_whole_page() -> None:
+    reading = Reading(
+        "Why", "Blue speaks for it.", [Passage("<1>", [("good <b>", 0.5), (" and ", 0.0), ("bad", -1.0)])]
+    )
+    page = report.render(replace(outcome_of(ostinato=1.0), charts=[chart(np.arange(8)), matrix(3), reading]))
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    assert page.count("<svg") == 2
+    assert "good &lt;b&gt;</span>" in page
+    assert "</span> and <span" in page
+    assert page.index(figures.FOR) < page.index(figures.AGAINST)
+
+
+def test_a_matrix_says_its_numbers_where_there_is_room() -> None:
+    from matplotlib.figure import Figure
+
+    for size, said in ((3, {"1,234", "0"}), (matrices.ROOM + 1, set())):
+        matrices._draw(axes := Figure().add_subplot(), matrix(size))
+        assert {text.get_text() for text in axes.texts} >= said
+        assert bool(axes.texts) == bool(said)
+        assert [label.get_text() for label in axes.get_xticklabels()] == list(matrix(size).columns)
+
+
+def test_text_takes_the_place_of_the_table(tmp_path: Path) -> None:
+    outcome = replace(outcome_of(ostinato=1.0), text="once upon a time")
+    folder.write(tmp_path, outcome, report.render(outcome))
+    assert (tmp_path / "predictions.txt").read_text() == "once upon a time"
+    assert not (tmp_path / "predictions.csv").exists()
+    folder.clear(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -282,11 +283,14 @@ def _numbered(cells: Sequence[str]) -> list[str]:
     return [f"column {k + 1}" for k in range(len(cells))]
 
 
-def spooled(stream: object = None) -> Path:
-    """Standard input as a file, because a table is read twice; the caller removes it."""
+@contextmanager
+def spooled(stream: object = None) -> Iterator[Path]:
+    """Standard input as a file for a while, because it is read twice; errors name it as what it is."""
     import shutil
     import tempfile
 
-    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
-        shutil.copyfileobj(stream or sys.stdin.buffer, file)  # type: ignore[arg-type]
-        return Path(file.name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "standard-input")
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream or sys.stdin.buffer, file)  # type: ignore[arg-type]
+        yield path

@@ -88,7 +88,8 @@ def _add_task(app: typer.Typer, name: str) -> None:
         with _refusing(values):
             _run(name, values)
 
-    _sign(command, [*_FILES, *flags.parameters(kind.Options), *_RUN])
+    data = _parameter("data", Annotated[Optional[Path], typer.Argument(help=kind.reads, show_default=False)])  # noqa: UP045
+    _sign(command, [data, *flags.parameters(kind.Options), *_RUN])
     about = tasks.found()[name].about
     app.command(name, help=f"{about}\n\nWithout DATA: {kind.builtin}.", epilog=_lines(*examples))(command)
 
@@ -110,12 +111,9 @@ def _option(name: str, kind: Any, about: str, default: Any = None, metavar: str 
     return _parameter(name, Annotated[kind, option], default)
 
 
-_FILES = [
-    _parameter("data", Annotated[Optional[Path], typer.Argument(help="CSV (.gz too) or Parquet", show_default=False)]),  # noqa: UP045
-]
 _RUN = [
-    _option("test", Optional[Path], "measure on this file, not on the end of DATA", metavar="FILE"),  # noqa: UP045
-    _option("valid", Optional[Path], "what comes between DATA and --test; it decides when to stop", metavar="FILE"),  # noqa: UP045
+    _option("test", Optional[Path], "measure on this file, not on a part of DATA", metavar="FILE"),  # noqa: UP045
+    _option("valid", Optional[Path], "it decides when to stop; of a series it comes before --test", metavar="FILE"),  # noqa: UP045
     _option("out", Optional[Path], "folder of the results (default runs/TASK-DATE-TIME)", metavar="DIR"),  # noqa: UP045
     _option("overwrite", bool, "write into a folder that is not empty", False),
     _option("resume", bool, "go on from the folder's checkpoint", False),
@@ -176,18 +174,18 @@ def _cleared(out: Path) -> Any:
 
 def _predict(
     model: Annotated[Path, typer.Argument(help="model.ost, or the folder of a run")],
-    data: Annotated[Optional[Path], typer.Argument(help="a history; - or nothing: standard input")] = None,  # noqa: UP045
+    data: Annotated[Optional[Path], typer.Argument(help="as for training; - or nothing: standard input")] = None,  # noqa: UP045
     out: Annotated[Optional[Path], typer.Option(help="write to this file", show_default=False)] = None,  # noqa: UP045
 ) -> None:
-    """Predict with a trained model: CSV on standard output.
+    """Predict with a trained model: CSV, or text where the model writes, on standard output.
 
-    Without DATA and with nothing on standard input: from the end of what the model has learnt from.
+    Without DATA and with nothing on standard input a forecast goes on from the end of what was learnt from.
     """
     from ostinato.interfaces import folder
 
     with _refusing(), _given(data) as source:
-        frame = _load(model).predict(source)
-        text = folder.table({str(name): frame[name].tolist() for name in frame.columns})
+        found = _load(model).answer(source)
+        text = found if isinstance(found, str) else folder.table(found)
         if out is None:
             print(text, end="")
         else:
@@ -198,10 +196,10 @@ def _predict(
 
 def _evaluate(
     model: Annotated[Path, typer.Argument(help="model.ost, or the folder of a run")],
-    data: Annotated[Path, typer.Argument(help="what comes after the model's data, or a whole history")],
+    data: Annotated[Path, typer.Argument(help="as for training; of a series: what comes after, or a whole history")],
     as_json: Annotated[bool, typer.Option("--json", help="numbers as JSON", show_default=False)] = False,
 ) -> None:
-    """Measure a trained model on other data, beside the classical baselines."""
+    """Measure a trained model on other data, beside the baselines."""
     with _refusing():
         outcome = _load(model).evaluate(data)
         if as_json:
@@ -251,7 +249,7 @@ def _demo(
         names = list(tasks.found()) if every else [task or "forecast"]
         for name in names:
             kind = tasks.get(name)
-            blank = dict.fromkeys([*(p.name for p in _FILES + _RUN), *kind.Options.model_fields])
+            blank = dict.fromkeys(["data", *(p.name for p in _RUN), *kind.Options.model_fields])
             _run(name, blank | {"overwrite": False, "resume": False, "quiet": False, "json": False})
 
 
@@ -333,7 +331,7 @@ def _file(model: Path) -> Path:
 
 @contextmanager
 def _given(data: Path | None) -> Iterator[Path | None]:
-    """The file to read: standard input is copied to one, because a table is read twice."""
+    """The file to read: standard input is copied to one, because it is read twice."""
     if data is not None and str(data) != "-":
         yield data
         return
@@ -342,13 +340,10 @@ def _given(data: Path | None) -> Iterator[Path | None]:
         return
     from ostinato.data.points import spooled
 
-    path = spooled()
-    try:
+    with spooled() as path:
         if data is not None and not path.stat().st_size:
-            raise ValueError("standard input is empty: send a table with a header")
+            raise ValueError("standard input is empty: send what you would put into a file")
         yield path if path.stat().st_size else None
-    finally:
-        path.unlink()
 
 
 # ---- errors

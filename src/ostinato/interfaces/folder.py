@@ -14,7 +14,7 @@ from typing import Any
 from ostinato.format import replace_text
 from ostinato.tasks.outcome import Outcome
 
-RESULTS = ("model.ost", "metrics.json", "predictions.csv", "report.html")
+RESULTS = ("model.ost", "metrics.json", "predictions.csv", "predictions.txt", "report.html")
 
 
 def chosen(out: Path | None, task: str, overwrite: bool, resume: bool) -> Path:
@@ -47,9 +47,9 @@ def clear(folder: Path) -> None:
 
 
 def write(folder: Path, outcome: Outcome, report: str) -> None:
-    """metrics.json, predictions.csv and report.html; the model is saved by its task."""
+    """metrics.json, predictions and report.html; the model is saved by its task."""
     folder.mkdir(parents=True, exist_ok=True)
-    replace_text(folder / "predictions.csv", table(outcome.columns))
+    replace_text(folder / outcome.predictions, outcome.text or table(outcome.columns))
     replace_text(folder / "report.html", report)
     replace_text(folder / "metrics.json", json.dumps(outcome.to_json(), indent=2, allow_nan=False) + "\n")
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ostinato.tasks.outcome import Chart, Line
 
+INCH = 6.44  # rem: 9 inches are a page
 INK, OURS = "#010203", "#2f7de1"  # INK becomes currentColor
 OTHERS = ("#e0832f", "#2fa37a", "#b06fd0", "#c9a227")
 _STYLE: dict[Any, Any] = {
@@ -22,15 +23,12 @@ _STYLE: dict[Any, Any] = {
 
 def svg(chart: Chart, number: int = 0) -> str:
     """The chart as an <svg> element, without a fixed size; `number` keeps names apart on a page."""
-
-    def draw(figure: Any) -> None:
-        _draw(figure.add_subplot(xlabel=chart.x_label, ylabel=chart.y_label), chart)
-
-    return drawn(draw, (9, 3.6), number)
+    labels = {"xlabel": chart.x_label, "ylabel": chart.y_label}
+    return drawn(lambda figure: _draw(figure.add_subplot(**labels), chart), (9, 3.6), number)
 
 
-def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int = 0) -> str:
-    """What `draw` puts on an empty figure of this size in inches, as an <svg> element in our style."""
+def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int) -> str:
+    """What `draw` puts on a figure of that size in inches, as an <svg> element."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -43,7 +41,9 @@ def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int = 
     found = text.getvalue()
     found = found[found.index("<svg") :].replace(INK, "currentColor")
     found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", found, count=1)
-    found = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img"', found, count=1)
+    # A page stretches its pictures: one that is narrower than a page must not be blown up.
+    wide = f'role="img" style="max-width: {size[0] * INCH:g}rem"'
+    found = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf"\1 {wide}", found, count=1)
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
 
 

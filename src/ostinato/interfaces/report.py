@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ostinato import __version__
-from ostinato.interfaces.pictures import svg
+from ostinato.interfaces.figures import figure
 from ostinato.interfaces.screen import number, told, verdict
 from ostinato.tasks.outcome import Outcome
 
@@ -37,6 +37,9 @@ th {{ font-weight: 600; color: var(--soft); }}
 td.best {{ color: var(--good); font-weight: 700; }}
 tr.ours td:first-child {{ font-weight: 700; }}
 ul {{ padding-left: 1.2rem; }}
+p.passage {{ margin: .1rem 0 .9rem; white-space: pre-wrap; overflow-wrap: anywhere; }}
+p.heading {{ margin: .7rem 0 0; color: var(--soft); font-size: .92rem; }}
+p.passage span {{ border-radius: .2em; }}
 </style>
 </head>
 <body><main>
@@ -86,8 +89,8 @@ def _answer(outcome: Outcome) -> str:
     if not rows:
         return ""
     lines = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
-    more = '<p class="soft">All lines are in predictions.csv.</p>'
-    return "<h2>The first lines of the forecast</h2>" + _table(list(header), lines) + more
+    more = f'<p class="soft">All of it is in {outcome.predictions}.</p>'
+    return f"<h2>{escape(outcome.answer_title)}</h2>" + _table(list(header), lines) + more
 
 
 def _settings(outcome: Outcome) -> str:
@@ -103,4 +106,4 @@ def _table(header: list[str], rows: list[str]) -> str:
 def _figure(outcome: Outcome, k: int) -> str:
     chart = outcome.charts[k]
     caption = f"<figcaption>{escape(chart.caption)}</figcaption>"
-    return f"<h2>{escape(chart.title)}</h2><figure>{svg(chart, k)}{caption}</figure>"
+    return f"<h2>{escape(chart.title)}</h2><figure>{figure(chart, k)}{caption}</figure>"

@@ -1,4 +1,4 @@
-"""What a run says on the terminal: the table, the first lines of the forecast, where everything is."""
+"""What a run says on the terminal: the table, the first lines of the prediction, where everything is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show(outcome: Outcome, folder: Path | None, console: Console | None = None) 
         console.print(f"[dim]- {escape(note)}[/dim]", highlight=False)
     header, rows = outcome.answer
     if rows:
-        console.print(_grid("What lies ahead, first lines", list(header), [list(row) for row in rows]))
+        console.print(_grid(outcome.answer_title, list(header), [list(row) for row in rows]))
     console.print(_metrics(outcome))
     for sample in outcome.samples:
         console.print(f"[dim]- {escape(told(sample, outcome.best))}[/dim]", highlight=False)
@@ -30,7 +30,8 @@ def show(outcome: Outcome, folder: Path | None, console: Console | None = None) 
     )
     if folder is not None:
         console.print(
-            f"wrote {escape(str(folder))}: report.html, predictions.csv, metrics.json, model.ost", highlight=False
+            f"wrote {escape(str(folder))}: report.html, {outcome.predictions}, metrics.json, model.ost",
+            highlight=False,
         )
 
 

@@ -120,6 +120,7 @@ class Forecaster(Task):
     name: ClassVar[str] = "forecast"
     Options: ClassVar[type[Options]] = ForecastOptions
     options: ForecastOptions
+    reads: ClassVar[str] = "CSV (.gz too) or Parquet"
     builtin: ClassVar[str] = "sunspots (yearly, from statsmodels)"
     examples: ClassVar[tuple[tuple[str, str], ...]] = (
         ("ostinato forecast", "forecast the sunspots, which come with it"),
@@ -309,6 +310,11 @@ class Forecaster(Task):
         own = {series.id: series.end for series in self._panel}
         seen = any(held.panel[k].start + held.first[k] < own.get(held.panel[k].id, 0) for k in held.rows)
         return describe(self, Measured(learnt, None, held, None, [], began), _name(data), known=seen)
+
+    def answer(self, source: str | os.PathLike[str] | None) -> dict[str, list[Any]]:
+        """The forecast from the end of a file, or of what was learnt from, column by column."""
+        frame = self.predict(source)
+        return {str(name): frame[name].tolist() for name in frame.columns}
 
     def held_out(self, data: Any) -> Held:
         """Histories, and the places from which on they are to be forecast; see `score`.

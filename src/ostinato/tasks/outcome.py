@@ -54,6 +54,53 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """A table of numbers drawn as a field of colours: a confusion matrix, an attention.
+
+    Attributes:
+        title, caption: the caption says what to see in it.
+        rows, columns: a name each.
+        values: (rows, columns), 0 or more; whole numbers are shown as such.
+        row_label, column_label: what rows and columns are.
+    """
+
+    title: str
+    caption: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Array
+    row_label: str = ""
+    column_label: str = ""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text in pieces, each as strongly coloured as it weighs.
+
+    Attributes:
+        heading: what stands above it.
+        parts: (piece of text, weight in [-1, 1]) in order, blanks included; 0 is not coloured.
+    """
+
+    heading: str
+    parts: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Texts of which some words are coloured: those that moved a decision, those that were wrong.
+
+    Attributes:
+        title, caption: the caption says what the colours of weights above and below 0 mean.
+        passages: the texts.
+    """
+
+    title: str
+    caption: str
+    passages: Sequence[Passage]
+
+
+@dataclass(frozen=True)
 class Sample:
     """A baseline that was too slow for all of the data.
 
@@ -82,11 +129,13 @@ class Outcome:
         best: "min" or "max" for each metric that a table shows, in its order.
         parameters, seconds, epochs, seed: of the model, for metrics.json.
         columns: predictions.csv, column by column.
+        text: predictions.txt, for a task that answers in text: it then takes the table's place.
         notes: what was done to the data and in training, each a sentence without a stop.
         settings: options and sizes as they were, in words.
-        charts: for the report, the most telling first.
+        charts: pictures and texts for the report, the most telling first.
         history: of training.
         answer: the first lines of the prediction, for the terminal: header and rows of words.
+        answer_title: what stands above them.
         samples: baselines that were run on a part of what was held out.
     """
 
@@ -99,12 +148,14 @@ class Outcome:
     seconds: float
     epochs: int
     seed: int
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    text: str = ""
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    charts: Sequence[Chart] = ()
+    charts: Sequence[Chart | Matrix | Reading] = ()
     history: History | None = None
     answer: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
+    answer_title: str = "First lines of the prediction"
     samples: Sequence[Sample] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +172,11 @@ class Outcome:
         found |= {"epochs": self.epochs, "seed": self.seed, "version": __version__}
         plain: dict[str, Any] = _plain(found)
         return plain
+
+    @property
+    def predictions(self) -> str:
+        """The file that the prediction goes into."""
+        return "predictions.txt" if self.text else "predictions.csv"
 
     def rows(self) -> list[tuple[str, dict[str, float]]]:
         """The table: ours first, then each baseline."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -36,6 +36,7 @@ class Task:
     Attributes:
         name: the command.
         Options: the typed fields.
+        reads: what DATA is, in words.
         builtin: what the built-in data are, in words.
         examples: command lines for its help, with what they do.
         options: the values.
@@ -43,6 +44,7 @@ class Task:
 
     name: ClassVar[str] = ""
     Options: ClassVar[type[Options]] = Options
+    reads: ClassVar[str] = ""
     builtin: ClassVar[str] = ""
     examples: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -113,6 +115,18 @@ class Task:
     ) -> Outcome:
         """Train, evaluate on a held-out split beside the baselines, and be ready to predict: what the command runs."""
         raise TypeError(f"{type(self).__name__} has no experiment(data)")
+
+    def evaluate(self, data: Any) -> Outcome:
+        """A trained model on data as `score` takes them, beside the baselines: what `ostinato evaluate` runs."""
+        raise TypeError(f"{type(self).__name__} has no evaluate(data)")
+
+    def answer(self, source: str | os.PathLike[str] | None) -> Mapping[str, Sequence[Any]] | str:
+        """What `ostinato predict` writes of a file: the columns of a table, or text.
+
+        Args:
+            source: a file; None where nothing was given.
+        """
+        raise TypeError(f"{type(self).__name__} has no answer(source)")
 
     # The model file --------------------------------------------------------------------------
 

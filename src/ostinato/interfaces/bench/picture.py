@@ -21,7 +21,7 @@ def svg(rows: Sequence[Row]) -> str | None:
     chosen = [row for row in layers if row.threads == threads]
     places = list(dict.fromkeys((row.cell, row.what) for row in chosen))
     size = (9.5, 1.3 + 0.24 * len(places))
-    return on_paper(drawn(lambda figure: _draw(figure, chosen, places, threads), size))
+    return on_paper(drawn(lambda figure: _draw(figure, chosen, places, threads), size, 0))
 
 
 def _draw(figure: Any, rows: list[Row], places: list[tuple[str, str]], threads: int) -> None:

@@ -64,6 +64,7 @@ def describe(task: Forecaster, found: Measured, data: str, kept: str = "", *, kn
         columns=_predictions(task._panel, held, ours, future), notes=tuple(notes),
         settings=_settings(learnt, held.panel), charts=tuple(charts.drawn(task._panel, found, ours, whole, future)),
         history=learnt.history, answer=_answer(task._panel, held.levels, future),  # type: ignore[arg-type]
+        answer_title="What lies ahead, first lines",
         samples=[_sample(name, held, ours, told) for name, told in others.items() if name not in whole],
     )  # fmt: skip
 
