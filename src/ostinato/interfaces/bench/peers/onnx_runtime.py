@@ -38,13 +38,13 @@ class Bound:
         names = ["h", "c"][: 2 if kind == "LSTM" else 1]
         state = (1, shape.batch, shape.hidden)
         self.x = np.zeros((1, shape.batch, shape.input), np.float32)
-        self.y = np.zeros((1, *state), np.float32)
+        self.y: Any = np.zeros((1, *state), np.float32)
         self._states = [[np.zeros(state, np.float32) for _ in names] for _ in range(2)]
         self._bindings, self._turn = [], 0
         for before, after in (self._states, self._states[::-1]):
             binding = self._session.io_binding()
-            read = {"X": self.x} | {f"{name}_in": v for name, v in zip(names, before, strict=True)}
-            written = {"Y": self.y} | {f"{name}_out": v for name, v in zip(names, after, strict=True)}
+            read: dict[str, Any] = {"X": self.x} | {f"{name}_in": v for name, v in zip(names, before, strict=True)}
+            written: dict[str, Any] = {"Y": self.y} | {f"{name}_out": v for name, v in zip(names, after, strict=True)}
             for name, v in read.items():
                 binding.bind_input(name, "cpu", 0, np.float32, v.shape, v.ctypes.data)
             for name, v in written.items():
