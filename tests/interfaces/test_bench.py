@@ -58,7 +58,7 @@ def test_a_small_bench_from_end_to_end(run: Shell) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--only", "layer"), "--only layer: choose from layers, lengths, options, streams, rnn, lstm, gru"),
+        (("--only", "layer"), "--only layer: choose from layers, lengths, options, models, streams, rnn, lstm, gru"),
         (("--peers", "tensorflow"), "--peers tensorflow: choose from torch, keras, onnxruntime, openvino, or none"),
         (("--threads", "two"), "--threads two: give whole numbers"),
         (("--threads", "4096", "--quick"), "this process may use"),

@@ -257,7 +257,7 @@ def _bench(
     only: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="tables (layers, lengths, options, streams) and cells (rnn, lstm, gru); all of them by default",
+            help="tables (layers, lengths, options, models, streams), cells (rnn, lstm, gru); all by default",
             metavar="LIST",
             show_default=False,
         ),

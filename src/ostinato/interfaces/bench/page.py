@@ -12,6 +12,7 @@ _TITLES = {
     "layers": "Plain layers",
     "lengths": "Different lengths, and resets",
     "options": "Options",
+    "models": "Whole models, before and after `ost.accelerate`",
     "streams": "Streams: one step at a time",
 }
 _WORDS = {
@@ -25,6 +26,9 @@ Shapes are batch, steps, input, hidden. Times in ms; in brackets the time divide
 Shapes are batch, steps, input, hidden. Times in ms; in brackets the time divided by that of our layer with the
 option: the plain layer's is below 1 by what the option costs. The loop is the same layer by its cell's equation in
 operations of torch, one step after the other.""",
+    "models": """\
+Three in plain torch, and those of public libraries that were installed (neuralforecast, sb3-contrib). The same weights and
+data; times in ms, in brackets the time before divided by that after.""",
     "streams": """\
 Streams x input. Microseconds a step, called from Python; in brackets the time divided by ours; then the steps of
 all streams together in a second.""",

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from ostinato.interfaces.bench.clock import ROUNDS
 from ostinato.interfaces.bench.row import Row
 
-PARTS = ("layers", "lengths", "options", "streams")
+PARTS = ("layers", "lengths", "options", "models", "streams")
 CELLS = ("RNN", "LSTM", "GRU")
 
 
