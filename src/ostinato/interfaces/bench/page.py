@@ -27,8 +27,8 @@ Shapes are batch, steps, input, hidden. Times in ms; in brackets the time divide
 option: the plain layer's is below 1 by what the option costs. The loop is the same layer by its cell's equation in
 operations of torch, one step after the other.""",
     "models": """\
-Three in plain torch, and those of public libraries that were installed (neuralforecast, sb3-contrib). The same weights and
-data; times in ms, in brackets the time before divided by that after.""",
+Three in plain torch, and those of public libraries that were installed (neuralforecast, sb3-contrib). The same
+weights and data; times in ms, in brackets the time before divided by that after.""",
     "streams": """\
 Streams x input. Microseconds a step, called from Python; in brackets the time divided by ours; then the steps of
 all streams together in a second.""",
