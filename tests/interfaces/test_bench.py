@@ -41,14 +41,14 @@ ABOUT = {
 
 def test_a_small_bench_from_end_to_end(run: Shell) -> None:  # noqa: F811
     answer = run(
-        "bench", "--quick", "--only", "streams,lengths,gru", "--peers", "torch", "--threads", 1, "--out", "out"
+        "bench", "--quick", "--only", "streams,lengths,rnn", "--peers", "torch", "--threads", 1, "--out", "out"
     )
     assert answer.code == 0, answer.err
     assert {path.name for path in Path("out").iterdir()} == {"speed.md", "speed.json", "pictures"}
     text = Path("out/speed.md").read_text()
     assert "A quick run" in text
-    assert "| GRU | lengths 10..60 of 16, 60, 32, 64 | train |" in text
-    assert "| GRU | 100 x 32, hidden 64 | step |" in text
+    assert "| RNN | lengths 10..60 of 16, 60, 32, 64 | train |" in text
+    assert "| RNN | 100 x 32, hidden 64 | step |" in text
     assert "torch.nn packed" in answer.out
     found = json.loads(Path("out/speed.json").read_text())
     assert [row["run"] for row in found["rows"]] == ["forward", "train"] * 2 + ["step"] * 2
