@@ -39,7 +39,7 @@ demo: .venv/run  ## forecast the sunspots, baselines beside it; write runs/demo/
 test: .venv/dev  ## the tests (under 10 minutes on two cores; what CI runs)
 	$(BIN)/python -m pytest -m "not long"
 
-check: .venv/dev  ## the long proofs: thousands of random cases, kills, a full disk (under 60 minutes)
+check: .venv/dev  ## the long proofs: thousands of random cases, kills, a full disk, sanitizers (under 60 minutes)
 	$(BIN)/python -m pytest -m long
 
 lint: .venv/dev  ## ruff, mypy, and the floors of the house
@@ -48,8 +48,9 @@ lint: .venv/dev  ## ruff, mypy, and the floors of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev  ## our layers beside torch.nn's, and an epoch of each task of words, in turns in one process
-	$(BIN)/python benchmarks/layers.py
+bench: .venv/dev  ## our layers beside other libraries', in turns: writes docs/speed.md (half an hour, alone on the machine)
+	@$(PIP) install -c constraints.txt -e '.[bench]'
+	$(BIN)/ostinato bench --out docs $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/words.py
 

@@ -23,7 +23,7 @@ template <class T> class Keep {
  public:
   Keep() : drawn(false), place(0), below(0), rate{} {}
   Keep(const Zoneout& z, long b, long step) : drawn(z.drawn && z.rate < 1), rate(splat<T>(T(z.rate))) {
-    place = drawn ? mix(mix(z.seed + GOLDEN * uint32_t(b + 1)) + GOLDEN * uint32_t(step + 1)) : 0;
+    place = drawn ? mix(mix(z.seed + GOLDEN * uint32_t(b + 1)) + GOLDEN * (z.first + uint32_t(step + 1))) : 0;
     below = uint32_t(uint64_t(z.rate * 4294967296.0));
   }
 

@@ -11,22 +11,30 @@
 extern const Kernels kernels_plain;
 #ifdef OST_HAS_avx2
 extern const Kernels kernels_avx2;
+#endif
+#ifdef OST_HAS_avx512
 extern const Kernels kernels_avx512;
 #endif
 
 inline const Kernels& choose() {
   const char* asked = std::getenv("OSTINATO_ISA");
   const bool any = !asked || !*asked;
-#ifdef OST_HAS_avx2
+#if defined(OST_HAS_avx2) || defined(OST_HAS_avx512)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+#ifdef OST_HAS_avx512
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   if (avx512 && (any || !std::strcmp(asked, "avx512"))) return kernels_avx512;
+#endif
+#ifdef OST_HAS_avx2
   if (avx2 && (any || !std::strcmp(asked, "avx2"))) return kernels_avx2;
 #endif
+#ifdef OST_HAS_plain
   if (any || !std::strcmp(asked, "plain")) return kernels_plain;
-  throw std::invalid_argument("OSTINATO_ISA=" + std::string(asked) + ": this machine or build has no such kernels");
+#endif
+  throw std::invalid_argument("OSTINATO_ISA=" + std::string(any ? "" : asked) + ": this machine or build has no such kernels");
 }
 inline const Kernels& chosen() {
   static const Kernels& kernels = choose();

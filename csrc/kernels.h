@@ -21,7 +21,8 @@ template <class T> struct Norm {
 struct Zoneout {
   double rate;
   bool drawn;
-  uint32_t seed;  // mix(key + GOLDEN (stream + 1))
+  uint32_t seed;   // mix(key + GOLDEN (stream + 1))
+  uint32_t first;  // what the steps are counted from: a sequence may come in pieces
 };
 
 // What the plain cells have not: cells/*.py has the equations. All off where it is zero.

@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "hash.h"
+#include "peak.h"
 #include "stack.h"
 #include "stream.h"
 
@@ -22,13 +23,15 @@ enum Slot {
 };
 
 // What a cell with options is, beside its tensors, as Python hands it over: None, or (coupled_gates, reset before the
-// product, zoneout's rates of h and c, None or the streams of their random numbers).
+// product, zoneout's rates of h and c, None or the streams of their random numbers, the step these begin with).
 template <class T> Options<T> flags_of(nb::handle from) {
   Options<T> o{};
   if (from.is_none()) return o;
-  const auto [coupled, before, rates, streams] = nb::cast<std::tuple<bool, bool, std::pair<double, double>, nb::object>>(from);
+  const auto [coupled, before, rates, streams, first] =
+      nb::cast<std::tuple<bool, bool, std::pair<double, double>, nb::object, uint32_t>>(from);
   o.coupled = coupled, o.reset_before = before, o.zoned = rates.first > 0 || rates.second > 0;
-  o.zoneout[0] = {rates.first, !streams.is_none(), 0}, o.zoneout[1] = {rates.second, !streams.is_none(), 0};
+  o.zoneout[0] = {rates.first, !streams.is_none(), 0, first};
+  o.zoneout[1] = {rates.second, !streams.is_none(), 0, first};
   if (streams.is_none()) return o;
   const auto [h, c] = nb::cast<std::pair<uint32_t, uint32_t>>(streams);
   o.zoneout[0].seed = GOLDEN * (h + 1), o.zoneout[1].seed = GOLDEN * (c + 1);  // the key comes to it
@@ -349,6 +352,8 @@ NB_MODULE(_kernels, m) {
     if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
     lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
   }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
+  m.def("fma_peak", &fma_peak, nb::arg("threads"), nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>(),
+        "Multiplications and additions a second that this machine reaches in registers alone, measured now.");
   m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");
   m.def("pooled_f64", &pooled<double>, nb::arg("size"), "So many float64 in memory that is used again.");
   bind_stream<float>(m, "StreamF32");

@@ -3,10 +3,14 @@
 
 #include "kernels.h"
 #include "simd.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace {
 
-// Hands out 64-byte aligned pieces of one block; with no block it only counts.
+// Hands out 64-byte aligned pieces of one block; with no block it only counts. AddressSanitizer is told that nothing
+// lies between two pieces, so that each one's end is watched.
 struct Arena {
   char* block;
   size_t used = 0;
@@ -14,6 +18,13 @@ struct Arena {
     used = (used + 63) & ~size_t(63);
     U* piece = block ? reinterpret_cast<U*>(block + used) : nullptr;
     used += size_t(n) * sizeof(U);
+#ifdef __SANITIZE_ADDRESS__
+    if (block) {
+      ASAN_UNPOISON_MEMORY_REGION(piece, size_t(n) * sizeof(U));
+      ASAN_POISON_MEMORY_REGION(block + used, 64);
+    }
+    used += 64;
+#endif
     return piece;
   }
 };

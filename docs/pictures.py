@@ -7,10 +7,9 @@ from typing import Any
 
 import ostinato as ost
 from ostinato.data import builtin
-from ostinato.interfaces.pictures import INK, OURS, drawn, svg
+from ostinato.interfaces.pictures import INK, OURS, drawn, on_paper, svg
 
 FOLDER = Path(__file__).parent / "pictures"
-PAPER = '<rect width="100%" height="100%" fill="#fdfdfc"/>'  # a page of any colour may show it
 DILATIONS, STEPS = (1, 2, 4), 16
 DOT, LINE = "#c9cdd3", "#dfe2e6"
 
@@ -40,10 +39,8 @@ def receptive_field(figure: Any) -> None:
 
 
 def _write(name: str, picture: str) -> None:
-    text = picture.replace("currentColor", "#1d2126")
-    begin = text.index(">", text.index("<svg")) + 1
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.svg").write_text(text[:begin] + PAPER + text[begin:], encoding="utf-8")
+    (FOLDER / f"{name}.svg").write_text(on_paper(picture), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tests.contracts.conftest import as_tuple
 import ostinato as ost
 from ostinato import cells
 from ostinato.cells.loop import Stages, run_gated
-from ostinato.ops import fused, kernel, random
+from ostinato.ops import fused, kernel, random, reference
 
 KINDS = ["rnn", "lstm", "gru"]
 SIZES = [(1, 1), (3, 5), (2, 15), (7, 16), (5, 17), (1, 40), (33, 65)]  # (input, hidden): odd and even vectors
@@ -48,7 +48,7 @@ def arguments(
 
 def compare(inputs, plan, tolerance):
     wanted = [v for v in inputs if v is not None and v.requires_grad]
-    slow_y, slow_end = fused.run_reference(inputs, plan)
+    slow_y, slow_end = reference.run_reference(inputs, plan)
     y, *end = fused._Fused.apply(plan, *inputs)
     outputs = list(zip((y, *end), (slow_y, *slow_end), strict=True))
     weights = [torch.randn_like(a) for a, _ in outputs]

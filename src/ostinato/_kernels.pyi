@@ -20,6 +20,11 @@ def kept_numbers(steps: int, width: int, layers: int, directions: int, above: in
 def mask(out: object, key: int, stream: int, p: float) -> None:
     """A dropout mask of one number a sequence and unit."""
 
+def fma_peak(threads: int, seconds: float) -> float:
+    """
+    Multiplications and additions a second that this machine reaches in registers alone, measured now.
+    """
+
 def pooled_f32(size: int) -> NDArray[numpy.float32]:
     """So many float32 in memory that is used again."""
 

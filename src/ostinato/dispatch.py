@@ -15,6 +15,7 @@ from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
 from ostinato.ops.kernel import Plan, Tensors
 from ostinato.ops.random import Zoneout
+from ostinato.ops.reference import names_of_row
 from ostinato.sequence import as_lengths, as_tensor
 
 _PLAIN = Stages()
@@ -56,6 +57,20 @@ def unfit(x: Tensor, weights: Iterable[Tensor | None]) -> str | None:
     return None
 
 
+def mixed(cell: GatedCell, x: Tensor, weights: Iterable[Tensor]) -> torch.dtype | None:
+    """The type of the answer where torch.autocast is on and a kernel serves; None where all goes as without it.
+
+    Kernels compute in float32 whatever autocast says: half precision is no faster there, and only the answer is
+    rounded. Its type is that of torch's layers: the GRU's is that of x, because torch's GRU adds x's state to it.
+    """
+    device = x.device.type
+    if device != "cpu" or not torch.is_autocast_enabled(device) or x.dtype is torch.float64:
+        return None
+    if cell.unfused() is not None or any(w.dtype is not torch.float32 for w in weights):
+        return None
+    return x.dtype if cell.kernel == "gru" else torch.get_autocast_dtype(device)
+
+
 def plan_for(cell: GatedCell, layers: int, directions: int, zoneout: Zoneout | None) -> Plan | None:
     """How kernels run a whole stack of such cells without chance, or None where none does."""
     return fused.plan_of(cell, False, layers, directions, zoneout) if cell.unfused() is None else None
@@ -66,7 +81,7 @@ def row_names(cell: GatedCell, plan: Plan | None, suffix: str) -> list[str | Non
     if plan is None:
         return []
     named = cell.shapes().keys() | {f"{norm}.{part}" for norm in cell.norms() for part in ("weight", "bias")}
-    return [_named(name, suffix) if name in named else None for name in fused.names_of_row(cell, plan)]
+    return [_named(name, suffix) if name in named else None for name in names_of_row(cell, plan)]
 
 
 def _named(name: str, suffix: str) -> str:
@@ -114,9 +129,16 @@ def scan(
     start = cell.start(x)
     stages = stages_of(x, lengths, resets)._replace(restart=None if resets is None else start)
     state = start if state is None else _like(cell, start, state)
-    if isinstance(cell, GatedCell):
-        return run(cell, cell.collect(cell), x, state, stages)
-    return run_cell(cell, x, state, stages)
+    if not isinstance(cell, GatedCell):
+        return run_cell(cell, x, state, stages)
+    w = cell.collect(cell)
+    half = mixed(cell, x, w.values())
+    if half is None:
+        return run(cell, w, x, state, stages)
+    stages = stages._replace(restart=stages.restart and tuple(s.float() for s in stages.restart))
+    with torch.autocast("cpu", enabled=False):
+        y, state = run(cell, w, x.float(), tuple(s.float() for s in state), stages)
+    return y.to(half), tuple(s.to(half) for s in state)
 
 
 def _like(cell: Cell, start: State, state: State) -> State:

@@ -255,11 +255,65 @@ def _demo(
             _run(name, blank | {"overwrite": False, "resume": False, "quiet": False, "json": False})
 
 
+def _bench(
+    only: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="tables (layers, lengths, options, models, streams), cells (rnn, lstm, gru); all by default",
+            metavar="LIST",
+            show_default=False,
+        ),
+    ] = None,
+    peers: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="torch, keras, onnxruntime, openvino, or none; by default all that are installed",
+            metavar="LIST",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[str, typer.Option(help="numbers of threads, each measured by itself", metavar="LIST")] = "1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="few, small shapes: see that all works")] = False,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="folder for speed.md, its picture and speed.json (default runs/bench-DATE-TIME)",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="say nothing but errors")] = False,
+) -> None:
+    """Time our layers beside other libraries': values and gradients first, then in turns.
+
+    Use it alone on the machine. The whole takes about half an hour; the other libraries come with
+    pip install 'ostinato\\[bench]'.
+    """
+    with _refusing():
+        from ostinato.interfaces import folder
+        from ostinato.interfaces.bench import command
+
+        asked = command.plans(only, peers, threads, quick)
+        to = out or folder.chosen(None, "bench", overwrite=False, resume=False)
+        text = command.run(asked, to, quiet)
+        if not quiet:
+            print(text)
+            print(f"\nwrote {to}: speed.md, speed.json")
+
+
 _MODELS: list[tuple[Callable[..., None], tuple[str, ...]]] = [
     (_predict, ("ostinato predict runs/sales", "ostinato predict runs/sales/model.ost june.csv --out july.csv")),
     (_evaluate, ("ostinato evaluate runs/sales june.csv", "ostinato evaluate model.ost june.csv --json")),
     (_show, ("ostinato show runs/sales",)),
     (_list, ("ostinato list", "ostinato list --kernels")),
+    (
+        _bench,
+        (
+            "ostinato bench --quick",
+            "ostinato bench --only layers,lstm --peers torch --threads 2",
+            "ostinato bench --only options --out speed",
+        ),
+    ),
     (_demo, ("ostinato demo", "ostinato demo forecast", "ostinato demo --all")),
 ]
 

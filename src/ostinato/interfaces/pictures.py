@@ -47,6 +47,13 @@ def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int) -
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
 
 
+def on_paper(picture: str) -> str:
+    """The same on a light ground, in black: a file of its own, which a page of any colour may show."""
+    text = picture.replace("currentColor", "#1d2126")
+    begin = text.index(">", text.index("<svg")) + 1
+    return text[:begin] + '<rect width="100%" height="100%" fill="#fdfdfc"/>' + text[begin:]
+
+
 def _draw(axes: Any, chart: Chart) -> None:
     x = chart.x.astype("M8[us]") if chart.x.dtype.kind == "M" else chart.x
     if chart.x.dtype.kind == "M":

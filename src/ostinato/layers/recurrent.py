@@ -16,7 +16,7 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import plan_for, row_names, run, run_stack, stages_of
+from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
 from ostinato.sequence import Sequence, as_tensor
@@ -180,6 +180,10 @@ class Recurrent(nn.Module):
     def _batched(self, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Any) -> tuple[Tensor, State]:
         if x.shape[2] != self.input_size:
             raise ValueError(f"x has {x.shape[2]} features, the layer was made for input_size={self.input_size}")
+        if torch.is_autocast_enabled(x.device.type):
+            half = mixed(self._cell(0), x, self.parameters())
+            if half is not None:
+                return self._in_float32(half, x, hx, lengths, resets)
         begin, restart = self._begin(hx, x), None if resets is None else self._learnt()
         stages = stages_of(x, lengths, resets)
         key = random.draw_key() if self.training and self._random() else None
@@ -194,6 +198,15 @@ class Recurrent(nn.Module):
                 x = y + x if self.residual and k and y.shape == x.shape else y
             return x, tuple(torch.cat(each) for each in zip(*ends, strict=True))
         return self._layers(0, self.num_layers, x, begin, restart, stages, key)
+
+    def _in_float32(
+        self, half: torch.dtype, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Any
+    ) -> tuple[Tensor, State]:
+        """A pass under autocast: the sums as without it, the answer in the type that torch's layer gives."""
+        state = None if hx is None else tuple(s.float() for s in self._state(hx, (x.shape[0],)))
+        with torch.autocast("cpu", enabled=False):
+            y, end = self._batched(x.float(), state, lengths, resets)
+        return y.to(half), tuple(s.to(half) for s in end)
 
     def _layers(
         self, first: int, last: int, x: Tensor, begin: State | None, restart: State | None, stages: Stages,

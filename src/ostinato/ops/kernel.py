@@ -25,12 +25,14 @@ class Options(NamedTuple):
         reset_before: the GRU resets h before R_n sees it.
         zoneout: how much of h and c is kept.
         streams: of zoneout's random numbers for h and c; None for the expectation.
+        first: the step that this call begins with, as zoneout's random numbers count them.
     """
 
     coupled: bool = False
     reset_before: bool = False
     zoneout: tuple[float, float] = (0.0, 0.0)
     streams: tuple[int, int] | None = None
+    first: int = 0
 
 
 class Plan(NamedTuple):
@@ -99,21 +101,23 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "mask")  # of a row
 LENDS = hasattr(Tensor, "__dlpack_c_exchange_api__")
 
 
-def forward(tensors: Tensors, plan: Plan, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
-    """Output (batch, time, directions x hidden), end states, and what the backward needs where `keep` is set."""
+def forward(
+    tensors: Tensors, plan: Plan, keep: bool, y: Tensor | None = None
+) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+    """Output (batch, time, directions x hidden), end states, and what the backward needs where `keep` is set.
+
+    `y` is room for the output, by any strides but the last; then the other tensors must lie as kernels read them.
+    """
     x, h = tensors[0], tensors[1]
     assert x is not None
     kind, _, _, layers, directions, _ = plan
     (batch, time, _), (output, hidden) = x.shape, sizes(tensors, plan)
-    y = x.new_empty(batch, time, directions * output)
+    if y is None:
+        y = x.new_empty(batch, time, directions * output)
     lead = (layers * directions,) if h is None or h.dim() == 3 else ()
     end_h = x.new_empty(*lead, batch, output)
     end_c = x.new_empty(*lead, batch, hidden) if kind == KINDS["lstm"] else None
-    size = 0
-    if keep:
-        size = _kernels.kept_numbers(
-            batch * time, saved_width(tensors, plan, hidden), layers, directions, directions * output
-        )
+    size = kept_numbers(tensors, plan) if keep else 0
     kept = _pooled(x, size) if size else None
     _call(_kernels.forward, tensors, plan, y, end_h, end_c, kept)
     return y, (end_h,) if end_c is None else (end_h, end_c), kept
@@ -140,6 +144,17 @@ def saved_width(tensors: Tensors, plan: Plan, hidden: int) -> int:
 def _saved(plan: Plan, projected: bool, normed: bool) -> tuple[int, int]:
     options = plan.options or Options()
     return _kernels.saved(plan.kind, options.reset_before, projected, normed, any(options.zoneout))
+
+
+def kept_numbers(tensors: Tensors, plan: Plan) -> int:
+    """How many numbers a forward keeps for its backward."""
+    x = tensors[0]
+    assert x is not None
+    output, hidden = sizes(tensors, plan)
+    return _kernels.kept_numbers(
+        x.shape[0] * x.shape[1], saved_width(tensors, plan, hidden), plan.layers, plan.directions,
+        plan.directions * output,
+    )  # fmt: skip
 
 
 def backward(

@@ -122,7 +122,7 @@ class Model:
         self._kind, self._activation = KINDS[self.cell], ACTIVATIONS[arguments.get("nonlinearity", "tanh")]
         self._path, self._threads = path, threads
         before = not self._options.get("reset_after", True)
-        self._flags = (self._options.get("coupled_gates", False), before, _zoneout(path, arguments), None)
+        self._flags = (self._options.get("coupled_gates", False), before, _zoneout(path, arguments), None, 0)
         self._weights = self._read(dict(tensors))
 
     @property

@@ -1,0 +1,139 @@
+// The kernels without Python: thousands of random calls in memory of exactly the size that each asks for.
+//
+//   kernel_proof [CASES] [FIRST SEED]
+//
+// Every answer must be finite (its memory was full of NaN), and the same bits on one thread and on several; a stream
+// must take the steps that a whole sequence takes. Built with a sanitizer, this is what `make check` runs.
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <thread>
+
+#include "case.h"
+#include "../stream.h"
+
+namespace {
+
+std::atomic<int> failures{0};
+
+void fail(const std::string& what, uint64_t seed, const std::string& said) {
+  std::fprintf(stderr, "kernel_proof: %s: seed %llu: %s\n", what.c_str(), (unsigned long long)seed, said.c_str());
+  ++failures;
+}
+
+template <class T> bool finite(const std::vector<T>& all) {
+  return std::all_of(all.begin(), all.end(), [](T v) { return std::isfinite(v); });
+}
+template <class T> bool same(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size() * sizeof(T)));
+}
+
+// One row, by the kernels themselves: scratch and the gates' gradients lie in memory of exactly their size.
+template <class T> void by_kernels(Case<T>& c, int threads, bool train) {
+  c.again(threads);
+  Scan<T> s = c.stack.all;
+  const Part<T>& part = c.stack.parts[0];
+  s.W = part.W, s.R = part.R, s.b_ih = part.b_ih, s.b_hh = part.b_hh, s.mask = part.mask;
+  s.saved = c.stack.kept;
+  const auto run = of_type<T>(chosen());
+  const Room<char> scratch(long(run.forward(s, nullptr)), true);
+  run.forward(s, scratch.data());
+  if (!train) return;
+  Gradient<T> g = part.to;
+  g.dy = c.g.dy, g.dy_row = c.g.dy_row, g.dy_step = c.g.dy_step, g.dx = c.g.dx;
+  for (int i = 0; i < 2; ++i) g.dend[i] = c.g.dend[i], g.dbegin[i] = c.g.dbegin[i], g.drestart[i] = c.g.drestart[i];
+  const Room<T> dz(s.batch * s.time * Slots::of(s).width);
+  g.dz = dz.data();
+  const Room<char> more(long(run.backward(s, g, nullptr)), true);
+  run.backward(s, g, more.data());
+}
+
+template <class T> void prove_row(uint64_t seed) {
+  Case<T> c(seed, 1);
+  c.make_room(true);
+  const int most = int(std::min<long>(5, c.stack.all.batch));
+  by_kernels(c, 1, true);
+  const auto one = c.answers();
+  if (!finite(one)) fail("not finite", seed, c.said());
+  for (int threads = 2; threads <= most; threads += 1 + seed % 3) {
+    by_kernels(c, threads, true);
+    if (!same(one, c.answers())) fail("other bits", seed, c.said());
+  }
+}
+
+template <class T> void prove_stack(uint64_t seed) {
+  Case<T> c(seed, 3);
+  const bool train = seed % 4 != 0;
+  c.make_room(train);
+  std::vector<T> first;
+  for (int threads : {1, 4}) {
+    c.again(threads);
+    c.stack.forward();
+    if (train) c.stack.backward(c.g);
+    const auto all = c.answers();
+    // Of a layer under the lowest that a gradient is asked of nothing is written.
+    if (threads == 1) first = all;
+    else if (!same(first, all)) fail("a stack's other bits", seed, c.said());
+  }
+  const long y = c.stack.all.batch * c.stack.all.y_row;
+  if (!finite(std::vector<T>(first.begin(), first.begin() + y))) fail("a stack's y not finite", seed, c.said());
+}
+
+// A stream against the whole sequence; what it was made from is gone by then.
+template <class T> void prove_stream(uint64_t seed) {
+  auto made = std::make_unique<Case<T>>(seed, 3, true);
+  Scan<T> s = made->stack.all;
+  const long B = s.batch, N = s.time, D = s.input, O = s.output;
+  Stream<T> stream(B, D, false);
+  for (long k = 0; k < made->stack.layers; ++k) {
+    Scan<T> layer = s;
+    const Part<T>& part = made->stack.parts[k];
+    layer.W = part.W, layer.R = part.R, layer.b_ih = part.b_ih, layer.b_hh = part.b_hh, layer.options = part.options;
+    layer.begin[0] = s.begin[0] + k * O;
+    if (s.kind == LSTM) layer.begin[1] = s.begin[1] + k * s.hidden;
+    stream.add(layer);
+  }
+  const Room<T> x(B * N * D), y(B * O), step(B * D);
+  std::copy_n(s.x, B * N * D, x.data());
+  made.reset();
+  std::vector<T> first;
+  for (int turn = 0; turn < 2; ++turn) {
+    std::vector<T> all;
+    for (long t = 0; t < N; ++t) {
+      for (long b = 0; b < B; ++b) std::copy_n(x.data() + (b * N + t) * D, D, step.data() + b * D);
+      stream.step(step.data(), y.data());
+      all.insert(all.end(), y.begin(), y.end());
+    }
+    if (!finite(all)) fail("a stream's step not finite", seed, "");
+    if (turn == 0) first = all;
+    else if (!same(first, all)) fail("a stream that was reset differs", seed, "");
+    for (long b = 0; b < B; ++b) stream.reset(b);
+  }
+}
+
+template <class T> void prove(uint64_t seed) {
+  prove_row<T>(seed);
+  prove_stack<T>(seed);
+  prove_stream<T>(seed);
+}
+
+// Several callers at once share the pool and nothing else.
+void prove_callers(uint64_t seed, int count) {
+  std::vector<std::thread> callers;
+  for (int i = 0; i < count; ++i)
+    callers.emplace_back([=] { i % 2 ? prove_stack<float>(seed + i) : prove_stack<double>(seed + i); });
+  for (std::thread& each : callers) each.join();
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const uint64_t cases = count > 1 ? std::strtoull(words[1], nullptr, 10) : 200;
+  const uint64_t first = count > 2 ? std::strtoull(words[2], nullptr, 10) : 1;
+  for (uint64_t seed = first; seed < first + cases; ++seed) {
+    seed % 2 ? prove<float>(seed) : prove<double>(seed);
+    if (seed % 16 == 0) prove_callers(seed, 6);
+  }
+  std::printf("%s: %llu cases, %d failures\n", chosen().name, (unsigned long long)cases, failures.load());
+  return failures != 0;
+}

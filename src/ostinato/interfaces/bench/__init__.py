@@ -1,0 +1,1 @@
+"""`ostinato bench`: our layers beside those of other libraries, values and gradients first, then the time."""
