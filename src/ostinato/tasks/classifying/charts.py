@@ -51,8 +51,11 @@ def _confusion(p: Array, classes: tuple[str, ...], labels: list[str]) -> Matrix:
 
 def _moved(found: Measured, p: Array) -> Reading:
     learnt, test = found.learnt, found.test
-    passages = [_passage(learnt, test.texts[k], test.labels[k], p[k], why)
-                for k, why in telling(p, learnt.classes, test.labels)]  # fmt: skip
+    # Short ones where there are any: each piece is a question of its own, and a page is read by a person.
+    short = np.array([k for k, row in enumerate(learnt.ids(test.texts)) if len(row) <= MOST_PIECES] or range(len(p)))
+    chosen = telling(p[short], learnt.classes, [test.labels[k] for k in short])
+    where = [(int(short[n]), why) for n, why in chosen]
+    passages = [_passage(learnt, test.texts[k], test.labels[k], p[k], why) for k, why in where]
     what = "letters" if learnt.plan.unit == "char" else "words"
     caption = (
         f"Held-out texts: blue {what} speak for the class that was said, orange ones against it. Measured by "
@@ -68,7 +71,8 @@ def _passage(learnt: Learnt, text: str, label: str, p: Array, why: str) -> Passa
     pieces = learnt.pieces([text])[0][:MOST_PIECES]
     shown, gap = pieces, ""
     if learnt.plan.unit == "word":
-        shown, gap = words_of(text)[: len(pieces)], " "
+        written, gap = words_of(text)[: len(pieces)], " "
+        shown = written if len(written) == len(pieces) else pieces  # lower case may divide a text otherwise
     weights = to_unit(leave_one_out(lambda several: learnt.of_pieces(several)[:, k], pieces))
     parts = [(piece + gap, float(w)) for piece, w in zip(shown, weights, strict=True)]
     more = [("...", 0.0)] if len(learnt.units.split(text)) > len(pieces) else []
