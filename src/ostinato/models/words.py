@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ostinato.models.letters import Letters
@@ -79,7 +80,7 @@ class WordVectors(nn.Module):
         if self.letters is not None:
             if spelled is None or spelled_lengths is None or places is None:
                 raise ValueError("words with letters need spelled, spelled_lengths and places")
-            parts.append(self.letters(spelled, spelled_lengths)[places])
+            parts.append(F.embedding(places, self.letters(spelled, spelled_lengths)))
         return self.dropout(torch.cat(parts, -1))
 
     def _some_unknown(self, ids: Tensor) -> Tensor:
