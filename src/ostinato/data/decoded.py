@@ -32,6 +32,19 @@ _FOREIGN = {
 }
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text is characters and nothing else: bytes that are no UTF-8, and JSON's "\\ud800", are halves of them.
+
+    >>> is_whole("naïve"), is_whole(b"na\\xefve".decode("utf-8", "surrogateescape"))
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass
 class Refusals:
     """Broken rows of one source: an error at the first, or, with `skip`, left out and counted."""
@@ -133,9 +146,7 @@ class Lines:
         if "\0" in line:
             self.refusals.refuse(f"a NUL byte {self._place(line)}", "save the file anew as UTF-8 text", number)
             return "\n"
-        if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
-            return self._western(line, number)
-        return line
+        return line if is_whole(line) else self._western(line, number)
 
     def _place(self, line: str) -> str:
         """Where the first NUL byte stands, and what it comes from where that is plain."""

@@ -60,6 +60,7 @@ class Letters(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """ids (words, longest), lengths (words,) -> (words, features)."""
+        lengths = lengths.to(ids.device)
         inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         x = self.dropout(self.embedding(ids.masked_fill(~inside, 0)))  # (words, longest, width)
         return self._last(x, lengths) if self.kind == "lstm" else self._largest(x, inside)

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.data.text import Units
-from ostinato.data.text.batches import Buckets, by_length, padded, spelled
+from ostinato.data.text.batches import Buckets, by_length, padded
 
 lengths = st.lists(st.one_of(st.integers(0, 30), st.integers(0, 5000)), min_size=1, max_size=120)
 
@@ -88,13 +87,3 @@ def test_padded() -> None:
     assert sizes.tolist() == [3, 0, 1]
     assert values.dtype == sizes.dtype == torch.int64
     assert padded([[], []])[0].shape == (2, 1)
-
-
-def test_spelled_words() -> None:
-    letters = Units.fit("char", ["abcdefgh"])
-    sentences = [["abc", "é", "abc"], [], ["abcdefgh"]]
-    ids, sizes, places = spelled(sentences, letters, longest=5)
-    words = [letters.decode(row[:size].tolist()) for row, size in zip(ids, sizes, strict=True)]
-    assert words == ["abc", "\ufffd", "abcgh"]
-    assert places.tolist() == [[0, 1, 0], [0, 0, 0], [2, 0, 0]]
-    assert spelled([[]], letters)[0].shape[0] == 1

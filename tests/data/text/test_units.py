@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,7 @@ def test_byte_pairs_as_the_paper_has_them(pairs: Units) -> None:
     for word in ("the", "cat", "mathat", "hatter"):
         parts = list(word)
         while True:
-            found = [(ranks[pair], k) for k, pair in enumerate(zip(parts, parts[1:], strict=False)) if pair in ranks]
+            found = [(ranks[pair], k) for k, pair in enumerate(pairwise(parts)) if pair in ranks]
             if not found:
                 break
             k = min(found)[1]

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ostinato.data.text.units import Units
-
 RATIO = 1.15  # of the longest to the shortest row of a bucket: at most so much of a full batch is padding
 FLUSH = 2.0  # rows left over in a bucket go with longer ones, but not with ones this many times as long
 USUAL = 0.95  # the quantile of the lengths that a full batch has room for
@@ -118,30 +116,6 @@ def padded(rows: Sequence[Sequence[int]], value: int = 0) -> tuple[Tensor, Tenso
     for k, row in enumerate(rows):
         values[k, : len(row)] = torch.as_tensor(row, dtype=torch.int64)
     return values, lengths
-
-
-def spelled(sentences: Sequence[Sequence[str]], letters: Units, longest: int = 32) -> tuple[Tensor, Tensor, Tensor]:
-    """The words of a batch by their letters, each word once: what `models.WordVectors` reads.
-
-    Args:
-        letters: units of characters.
-        longest: letters of a word at most; of longer ones the two ends are kept.
-
-    Returns:
-        letters (U, L) and lengths (U,) of the words that occur, and places (B, T): which of them each word is, 0 in
-        the padding.
-
-    >>> letters = Units.fit("char", ["ab"])
-    >>> ids, lengths, places = spelled([["ab", "b", "ab"], ["b"]], letters)
-    >>> ids.tolist(), lengths.tolist(), places.tolist()
-    ([[2, 3], [3, 0]], [2, 1], [[0, 1, 0], [1, 0, 0]])
-    """
-    known: dict[str, int] = {}
-    places, _ = padded([[known.setdefault(word, len(known)) for word in sentence] for sentence in sentences])
-    half = longest // 2
-    kept = [word if len(word) <= longest else word[: longest - half] + word[-half:] for word in known or [""]]
-    ids, lengths = padded([letters.encode(word) for word in kept], letters.padding)
-    return ids, lengths, places
 
 
 def _room(lengths: np.ndarray[Any, Any], batch_size: int, tokens: int | None) -> int:

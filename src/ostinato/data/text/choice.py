@@ -15,7 +15,7 @@ from ostinato.data.text.table import Table
 TEXTS = (
     "text", "sentence", "review", "message", "content", "document", "body", "comment", "tweet", "utterance", "msg",
     "sms", "question", "description", "article", "post", "query", "phrase", "reviewtext", "review_text",
-    "review_body", "clean_text", "string", "headline", "title", "summary", "name", "surname", "word",
+    "review_body", "comment_text", "clean_text", "string", "headline", "title", "summary", "name", "surname", "word",
 )  # fmt: skip
 LABELS = (
     "label", "class", "category", "sentiment", "target", "section", "topic", "labels", "classes", "intent", "emotion",
@@ -40,6 +40,7 @@ class _Shape:
     """What a column looks like."""
 
     distinct: int
+    rows: int
     filled: int
     letters: float
     numeric: bool
@@ -47,12 +48,13 @@ class _Shape:
     @property
     def texty(self) -> bool:
         """Most cells differ, and they are not numbers."""
-        return not self.numeric and 2 * self.distinct > self.filled
+        return not self.numeric and 2 * self.distinct > self.filled > self.rows / 2
 
     @property
     def labelly(self) -> bool:
-        """Few short values, each of them again and again."""
-        return 0 < self.distinct <= max(2, self.filled // 3) and self.letters <= 40
+        """Few short values, two or more, each of them again and again."""
+        few = 2 <= self.distinct <= max(2, self.filled // 3)
+        return few and self.letters <= LONGEST_NAME and self.filled > self.rows / 2
 
 
 def headed(table: Table, asked: Sequence[str | None]) -> Table:
@@ -86,13 +88,15 @@ def header_mark(source: Source) -> str | None:
 def _is_header(table: Table, first: Sequence[str], asked: Sequence[str]) -> bool:
     if any(name in first for name in asked):
         return True
-    rest = table.rows[1 : SAMPLE + 1]
+    rest = _sample(table.rows[1:])
     again = [any(row[k].strip() == cell for row in rest) for k, cell in enumerate(first)]
     usual = {*TEXTS, *LABELS}
     if any(cell.lower() in usual and not twice for cell, twice in zip(first, again, strict=True)):
         return True
-    names = all(cell and not is_number(cell) and len(cell) <= LONGEST_NAME for cell in first)
-    return names and not any(again)
+    named = [cell for cell in first if cell]  # a table's empty columns at its end have no names
+    plain = all(not is_number(cell) and len(cell) <= LONGEST_NAME for cell in named)
+    twice = any(again[k] for k, cell in enumerate(first) if cell)
+    return len(named) > 1 and plain and not twice
 
 
 def choose(table: Table, text: str | None, label: str | None, *, labelled: bool = True) -> Choice:
@@ -105,7 +109,7 @@ def choose(table: Table, text: str | None, label: str | None, *, labelled: bool 
     Raises:
         DataError: no such column, or what is left out cannot be told.
     """
-    shapes = [_shape([row[k] for row in table.rows[:SAMPLE]]) for k in range(len(table.names))]
+    shapes = [_shape([row[k] for row in _sample(table.rows)]) for k in range(len(table.names))]
     known_text, known_label = _named(table, text, "--text"), _named(table, label, "--label")
     told: list[str] = []
     taken = known_label
@@ -162,8 +166,13 @@ def _called(table: Table, place: int) -> str:
     return f"column {name}" if name.isdecimal() else f"column {shown(name)}"
 
 
+def _sample(rows: list[list[str]]) -> list[list[str]]:
+    """Rows from all over the table, which may be sorted by label."""
+    return rows[:: 1 + len(rows) // SAMPLE]
+
+
 def _shape(cells: Sequence[str]) -> _Shape:
     filled = [cell for cell in (cell.strip() for cell in cells) if cell]
     letters = sum(map(len, filled)) / max(1, len(filled))
     numeric = bool(filled) and all(is_number(cell) for cell in filled[:200])
-    return _Shape(len(set(filled)), len(filled), letters, numeric)
+    return _Shape(len(set(filled)), len(cells), len(filled), letters, numeric)

@@ -29,7 +29,7 @@ def is_conllu(file: Source) -> bool:
 
 def is_columns(file: Source) -> bool:
     """Whether lines hold the same number of cells, with tabs between or blank lines after sentences."""
-    lines = [line for _, line in file.filled()][:200]
+    lines = [line for _, line in file.filled() if not line.startswith("# ")][:200] or [""]
     tabs = any("\t" in line for line in lines)
     usual, often = Counter(len(_cells(line, tabs)) for line in lines).most_common(1)[0]
     last = max(number for number, _ in file.filled())

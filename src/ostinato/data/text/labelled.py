@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ostinato.data import parquet
-from ostinato.data.decoded import Refusals
+from ostinato.data.decoded import Refusals, is_whole
 from ostinato.data.errors import DataError, shown
 from ostinato.data.text.choice import choose, headed, header_mark
 from ostinato.data.text.folder import read_folder
 from ostinato.data.text.prefixed import TOOK_FIRST, cut, prefixed
 from ostinato.data.text.source import Source, opened
 from ostinato.data.text.table import Table, cell_of, delimited, dividing, from_frame, from_json, is_json
+
+HALF = "half of a character (a lone surrogate)"
 
 
 @dataclass(frozen=True)
@@ -164,18 +167,14 @@ def _checked(
             what, column = ("text", columns[0]) if not text else ("label", columns[1])
             refusals.refuse(f"no {what}", f"fill in the {what}", number, column)
             continue
-        if not _whole(text):
-            refusals.refuse("half of a character (a lone surrogate)", "correct it", number, columns[0])
+        if not is_whole(text):
+            refusals.refuse(HALF, "correct it", number, columns[0])
             continue
         texts.append(text)
         labels.append(label)
     if not texts:
         raise DataError(source, f"all {refusals.count} rows are broken" if refusals.count else "is empty", "give texts")
     return Labelled(texts, labels, source, (*notes, *refusals.notes()))
-
-
-def _whole(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def read_texts(
@@ -234,4 +233,18 @@ def _lines(file: Source, labels: Collection[str]) -> list[str]:
 def _column(table: Table, text: str | None) -> list[str]:
     table = headed(table, (text,))
     place = choose(table, text, None, labelled=False).text
-    return [row[place].strip() for row in table.rows]
+    texts = [row[place].strip() for row in table.rows]
+    for number, each in zip(table.numbers, texts, strict=True):
+        if not is_whole(each):
+            raise DataError(table.source, HALF, "correct it", row=number, column=table.names[place])
+    return texts
+
+
+def counts(labels: Sequence[str]) -> str:
+    """How often each label occurs, in words, the most frequent first.
+
+    >>> counts(["a", "b", "a"])
+    'a 2, b 1'
+    """
+    ranked = Counter(labels).most_common()
+    return ", ".join(f"{label} {count:,}" for label, count in ranked[:5]) + (", ..." if len(ranked) > 5 else "")

@@ -57,10 +57,12 @@ def _leans(word: str) -> bool:
 @lru_cache(1)
 def _pattern() -> re.Pattern[str]:
     marks = _combining_marks()
-    letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=\w))"
+    letter = rf"(?:[^\W{_DENSE}][{marks}]*|[\u200c\u200d](?=[^\W{_DENSE}]))"
     apostrophe = "['’]"
-    ending = rf"(?:n{apostrophe}t|{apostrophe}(?:{_CLITICS}))(?!{letter})"
+    no = rf"n{apostrophe}t(?!{letter})"
+    ending = rf"(?:{no}|{apostrophe}(?:{_CLITICS})(?:(?!{letter})|(?={no})))"
     beginning = rf"(?:[ldjcnstm]|qu|jusqu|lorsqu|puisqu){apostrophe}(?!(?:{_CLITICS}|t)(?!{letter}))(?={letter}|\s|\Z)"
+    start = rf"(?<![^\W{_DENSE}])"  # no letter of a word stands before
     inner = rf"(?:(?!{ending}){letter})+"
     return re.compile(
         rf"""
@@ -70,13 +72,13 @@ def _pattern() -> re.Pattern[str]:
         | @[-.,]@                                           # WikiText's own marks
         | -[lr][rcs]b-                                      # the Penn Treebank's brackets
         | [@\#](?:{letter})+
-        | (?<![\w:;=])[:;=]['-]?[()DPp](?!\w)                # emoticons
+        | {start}(?<![:;=])[:;=]['-]?[()DPp](?!\w)                # emoticons
         | \d+(?:[.,]\d+)+
-        | (?<!\w)(?:[a-z]\.){{2,}}                           # u.s., i.e.
-        | (?<!\w)(?:{_TITLES})\.
-        | (?<!\w){apostrophe}\d\ds(?!{letter})               # '90s
+        | {start}(?:[a-z]\.){{2,}}                           # u.s., i.e.
+        | {start}(?:{_TITLES})\.
+        | {start}{apostrophe}\d\ds(?!{letter})               # '90s
         | {ending}
-        | (?<!\w){beginning}
+        | {start}{beginning}
         | {inner}(?:(?:-|(?!{ending}){apostrophe}){inner})*
         | [{_DENSE}][{marks}]*
         | ([^\w\s])\1+

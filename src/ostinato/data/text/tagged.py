@@ -81,6 +81,8 @@ def _from_file(file: Source, column: str | int | None) -> Tagged:
     conllu = is_conllu(file)
     place, called = tag_column(file, conllu, column)
     sentences = [each for each in sentences_of(file, conllu, place) if each]
+    if not sentences and not file.refusals.count:
+        raise DataError(file.name, "holds no words", "give lines of a word and its tag")
     if not sentences:
         broken = f"all {file.refusals.count} sentences are broken"
         raise DataError(file.name, broken, f"correct them, first {file.refusals.first}")
