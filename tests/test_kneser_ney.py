@@ -27,9 +27,7 @@ class Slow:
 
     def __init__(self, order: int, tokens: Sequence[int]) -> None:
         self.order, self.counts = order, {}
-        grams = {
-            n: Counter(tuple(tokens[k : k + n]) for k in range(len(tokens) - n + 1)) for n in range(1, order + 1)
-        }
+        grams = {n: Counter(tuple(tokens[k : k + n]) for k in range(len(tokens) - n + 1)) for n in range(1, order + 1)}
         for n in range(1, order + 1):
             if n == order:
                 self.counts[n] = grams[n]

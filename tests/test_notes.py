@@ -23,7 +23,9 @@ def test_the_frames_that_can_come_share_all_probability(law: Any) -> None:
 
 def test_repeats_know_what_sounded() -> None:
     held = np.repeat(np.random.default_rng(0).integers(0, 2, (20, 5)), 8, axis=0)
-    plain, repeats = (law().fit([held[:80]]).log_probabilities(held[80:]).mean() for law in (NoteFrequencies, NoteRepeats))
+    plain, repeats = (
+        law().fit([held[:80]]).log_probabilities(held[80:]).mean() for law in (NoteFrequencies, NoteRepeats)
+    )
     assert repeats > plain + 1
     p = NoteRepeats().fit(PIECES).p
     assert p[1, 0] == pytest.approx((3 + 0.5) / (4 + 1))  # on before 4 frames, and on in 3 of them

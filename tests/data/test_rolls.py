@@ -75,7 +75,9 @@ def test_what_is_wrong_is_said(tmp_path: Path, arrays: dict[str, Any], said: str
 
 
 @pytest.mark.parametrize("name", ["x.mat", "x.npz"])
-@pytest.mark.parametrize("content", [b"", b"no music at all", b"PK\x03\x04" + b"\0" * 50, b"MATLAB 5.0 MAT-file" + b"\1" * 200])
+@pytest.mark.parametrize(
+    "content", [b"", b"no music at all", b"PK\x03\x04" + b"\0" * 50, b"MATLAB 5.0 MAT-file" + b"\1" * 200]
+)
 def test_broken_files_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)

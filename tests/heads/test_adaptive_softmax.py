@@ -46,7 +46,9 @@ def test_the_cost_is_that_of_the_whole_law_with_its_gradients() -> None:
     torch.testing.assert_close(fast, slow)
     weights = torch.rand(3, 50, dtype=torch.float64)
     for a, b in zip(
-        torch.autograd.grad((weights * fast).sum(), wanted), torch.autograd.grad((weights * slow).sum(), wanted), strict=True
+        torch.autograd.grad((weights * fast).sum(), wanted),
+        torch.autograd.grad((weights * slow).sum(), wanted),
+        strict=True,
     ):
         torch.testing.assert_close(a, b)
 
@@ -74,6 +76,6 @@ def test_usual_cutoffs_ask_for_fewer_rows_than_all() -> None:
     cuts = usual_cutoffs(zipf)
     assert 1 <= len(cuts) <= 2
     assert cuts == sorted(set(cuts))
-    assert 0 < cuts[0]
+    assert cuts[0] > 0
     assert cuts[-1] < 10_000
     assert usual_cutoffs(zipf[:60]) == []  # a small vocabulary is best asked for whole

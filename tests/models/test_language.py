@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.contracts.minimal_gated_unit import MinimalGatedUnit
 
 from ostinato.models.language import Language, begin_at_frequencies, frame_model, log_probabilities, token_model
 from ostinato.models.sampling import Steps, drawn, sample
 from ostinato.models.stack import LockedStack
-from tests.contracts.minimal_gated_unit import MinimalGatedUnit
 
 V, F = 30, 10
 TEXT = torch.randint(0, V, (57,), generator=torch.Generator().manual_seed(1))
@@ -62,7 +62,9 @@ def test_tied_weights_are_one_parameter() -> None:
     assert tied.head.project.weight is tied.inputs.weight
     assert tied.head.features == 8  # a projection stands between
     assert free.head.features == 12
-    assert sum(p.numel() for p in free.parameters()) - sum(p.numel() for p in tied.parameters()) == V * 12 - (12 * 8 + 8)
+    assert sum(p.numel() for p in free.parameters()) - sum(p.numel() for p in tied.parameters()) == V * 12 - (
+        12 * 8 + 8
+    )
     assert isinstance(tokens(embedding_size=12).project, torch.nn.Identity)
 
 

@@ -247,7 +247,10 @@ def test_an_experiment_with_parts_of_the_file(tmp_path: Path) -> None:
     outcome = model.experiment(path, quiet=True)
     assert list(outcome.baselines) == ["note_repeats", "note_frequencies"]
     assert outcome.metrics == model.score(parts["testdata"]) == model.score(path)
-    assert [chart.title for chart in outcome.charts if isinstance(chart, Field)] == ["What it writes", "What was held out"]
+    assert [chart.title for chart in outcome.charts if isinstance(chart, Field)] == [
+        "What it writes",
+        "What was held out",
+    ]
     assert len(outcome.columns["notes"]) == 10
     assert "<svg" in report.render(outcome)
     model.save(tmp_path / "model.ost")
