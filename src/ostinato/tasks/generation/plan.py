@@ -11,7 +11,7 @@ from ostinato.tasks.options import Options
 
 WIDE = 1_000  # units from which on a head's weights are the embedding's
 NARROW = 64  # numbers of a character's embedding
-SEEN = 12_000_000  # steps that training is to see, where the data are not so few that they must be seen often
+SEEN = 14_000_000  # steps that training is to see, where the data are not so few that they must be seen often
 FEWEST, MOST = 10, 40  # epochs
 MUSIC_EPOCHS = 80
 FRAMES = 500  # through which a gradient goes back
@@ -61,12 +61,12 @@ def text_plan(options: Options, units: int, tokens: int, cutoffs: tuple[int, ...
     gates = {"lstm": 4, "gru": 3}.get(options.cell, 1)
     recurrent = gates * hidden * (embedding + hidden + 2 * hidden * (options.num_layers - 1))
     parameters = recurrent + units * (embedding if wide else embedding + hidden)
-    dropout = _dropout(parameters / max(1, tokens)) if options.dropout is None else options.dropout
+    dropout = _dropout(parameters / max(1, tokens), wide) if options.dropout is None else options.dropout
     return Plan(
         units=units, hidden_size=hidden, embedding_size=embedding, tied=wide, cutoffs=cutoffs,
         dropout=dropout, input_dropout=dropout if wide else 0.0, word_dropout=dropout / 5 if wide else 0.0,
         weight_dropout=0.6 * dropout if words.weight_dropout is None else words.weight_dropout,
-        epochs=options.epochs or min(MOST, max(FEWEST, math.ceil(SEEN / max(1, tokens)))),
+        epochs=options.epochs or min(MOST, max(FEWEST, round(SEEN / max(1, tokens)))),
         batch_size=options.batch_size or _rows(tokens, wide), steps=words.bptt or (35 if wide else 100),
         learning_rate=options.learning_rate or (5e-3 if wide else 4e-3), **_shared(options),
     )  # fmt: skip
@@ -97,13 +97,13 @@ def _width(tokens: int, wide: bool) -> int:
     return 64 if tokens < 30_000 else 128 if tokens < 200_000 else 256 if tokens < 800_000 else 512
 
 
-def _dropout(load: float) -> float:
-    """By the numbers to learn for each token: the more, the more is dropped.
+def _dropout(load: float, wide: bool) -> float:
+    """By the numbers to learn for each token: the more, the more is dropped; less where it is dropped in more places.
 
-    >>> _dropout(0.1), round(_dropout(1.3), 2), round(_dropout(3.0), 2)
-    (0.1, 0.21, 0.25)
+    >>> round(_dropout(1.3, wide=False), 2), round(_dropout(3.0, wide=True), 2)
+    (0.31, 0.25)
     """
-    return min(0.5, max(0.0, 0.2 + 0.1 * math.log10(max(load, 1e-3))))
+    return min(0.5, max(0.0, (0.2 if wide else 0.3) + 0.1 * math.log10(max(load, 1e-3))))
 
 
 def _rows(tokens: int, wide: bool) -> int:
