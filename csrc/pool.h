@@ -3,13 +3,17 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <new>
-#include <vector>
 
-// Blocks by sizes, eight to each power of two. What is given back is kept, up to a limit, and handed out again.
+// Blocks by sizes, eight to each power of two. What is given back is kept and handed out again; above a limit those
+// that have lain longest are let go, so that shapes that are no longer asked for make room for those that are.
+//
+// Large blocks come from the system itself: in the heap, among smaller ones, they would leave holes that add up.
 class Pool {
  public:
   static Pool& shared() {
@@ -28,19 +32,13 @@ class Pool {
       std::lock_guard<std::mutex> hold(lock_);
       auto& kept = kept_[size];
       if (!kept.empty()) {
-        void* block = kept.back();
+        void* block = kept.back().block;
         kept.pop_back();
         held_ -= size;
         return block;
       }
     }
-    const bool large = size >= HUGE_PAGE;
-    void* block = std::aligned_alloc(large ? HUGE_PAGE : 64, size);
-    if (!block) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-    if (large) madvise(block, size, MADV_HUGEPAGE);  // a wish: with small pages it is only slower
-#endif
-    return block;
+    return fetch(size);
   }
 
   void give(void* block, size_t bytes) {
@@ -48,20 +46,21 @@ class Pool {
     return std::free(block);
 #endif
     const size_t size = rounded(bytes);
-    {
-      std::lock_guard<std::mutex> hold(lock_);
-      if (held_ + size <= LIMIT) {
-        kept_[size].push_back(block);
-        held_ += size;
-        return;
-      }
-    }
-    std::free(block);
+    if (size > LIMIT) return release(block, size);
+    std::lock_guard<std::mutex> hold(lock_);
+    kept_[size].push_back({++clock_, block});
+    held_ += size;
+    while (held_ > LIMIT) drop_oldest();
   }
 
  private:
   static constexpr size_t HUGE_PAGE = size_t(2) << 20;
   static constexpr size_t LIMIT = size_t(256) << 20;
+  struct Kept {
+    uint64_t since;
+    void* block;
+  };
+
   static size_t rounded(size_t bytes) {
     size_t power = 4096;
     while (power * 2 <= bytes) power *= 2;
@@ -69,8 +68,43 @@ class Pool {
     return bytes <= power ? power : (bytes + step - 1) / step * step;
   }
 
+  static void* fetch(size_t size) {
+    if (size < HUGE_PAGE) {
+      void* block = std::aligned_alloc(64, size);
+      if (!block) throw std::bad_alloc();
+      return block;
+    }
+    const size_t room = size + HUGE_PAGE;  // to begin on a huge page; what lies before and behind goes back
+    void* got = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (got == MAP_FAILED) throw std::bad_alloc();
+    char* first = static_cast<char*>(got);
+    char* block = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(first) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    const size_t before = size_t(block - first);
+    if (before) munmap(first, before);
+    if (before < HUGE_PAGE) munmap(block + size, HUGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+    madvise(block, size, MADV_HUGEPAGE);  // a wish: with small pages it is only slower
+#endif
+    return block;
+  }
+
+  static void release(void* block, size_t size) {
+    if (size < HUGE_PAGE) std::free(block);
+    else munmap(block, size);
+  }
+
+  void drop_oldest() {
+    auto oldest = kept_.end();
+    for (auto it = kept_.begin(); it != kept_.end(); ++it)
+      if (!it->second.empty() && (oldest == kept_.end() || it->second.front().since < oldest->second.front().since)) oldest = it;
+    release(oldest->second.front().block, oldest->first);
+    oldest->second.pop_front();
+    held_ -= oldest->first;
+  }
+
   std::mutex lock_;
-  std::map<size_t, std::vector<void*>> kept_;
+  std::map<size_t, std::deque<Kept>> kept_;
+  uint64_t clock_ = 0;
   size_t held_ = 0;
 };
 

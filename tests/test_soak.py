@@ -59,16 +59,17 @@ def test_eight_callers_at_once_get_the_same_bits(calls):
 # In a process of its own: what tests before it have taken from the system is not counted.
 GROWTH = """
 import sys, time
+from statistics import median
 from tests.test_soak import one, resident
 minutes = float(sys.argv[1])
 end, seen, calls = time.monotonic() + 60 * minutes, [], 0
 while time.monotonic() < end:
     one(calls)
     calls += 1
-    if calls % 200 == 0:
+    if calls % 20 == 0:
         seen.append(resident())
-half = len(seen) // 2
-print(calls, max(seen[:half]) >> 20, max(seen[half:]) >> 20)
+quarter = len(seen) // 4
+print(calls, *(int(median(part)) >> 20 for part in (seen[quarter : 2 * quarter], seen[-quarter:])))
 """
 
 
@@ -95,13 +96,14 @@ def one(number):
 
 
 @pytest.mark.long
-def test_five_minutes_of_random_shapes_take_no_more_memory_in_their_second_half():
+def test_five_minutes_of_random_shapes_take_no_more_memory_at_their_end():
+    """After a quarter of the time; what the allocators hold goes up and down by some 20 MB."""
     root = Path(__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", GROWTH, "5"], capture_output=True, text=True, cwd=root)
     assert run.returncode == 0, run.stderr
-    calls, first, second = map(int, run.stdout.split())
+    calls, before, after = map(int, run.stdout.split())
     assert calls > 400
-    assert second <= first + 8, f"{first} MB in the first half, {second} MB in the second, {calls} calls"
+    assert after <= before + 16, f"{before} MB in the second quarter, {after} MB in the last, {calls} calls"
 
 
 def test_random_shapes_are_finite():
