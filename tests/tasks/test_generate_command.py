@@ -24,8 +24,8 @@ def test_a_run_and_what_follows(tmp_path: Path, capsys: pytest.CaptureFixture[st
     text, out = tmp_path / "text.txt", tmp_path / "run"
     text.write_text(LINES)
     ran(
-        "generate", str(text), "--out", str(out), "--hidden-size", "12", "--epochs", "2", "--bptt", "40", "--prompt", "the ",
-        "--length", "30", "--threads", "1",
+        "generate", str(text), "--out", str(out), "--hidden-size", "12", "--epochs", "2", "--bptt", "40",
+        "--prompt", "the ", "--length", "30", "--threads", "1",
     )  # fmt: skip
     said = capsys.readouterr()
     assert "after epoch 2 it writes:" in said.err
