@@ -105,28 +105,40 @@ template <class T, int D> inline void exchange_all(Vec<T>* v) {
 // A square of as many vectors as a vector has lanes, turned over its diagonal (Eklundh 1972).
 template <class T> inline void transpose(Vec<T>* v) { exchange_all<T, 1>(v); }
 
-// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. NaN stays NaN; out of range gives the
-// largest or smallest normal number, which is as good as infinity or 0 for the functions below.
-inline Vec<float> exp(Vec<float> x) {
+// x cut off at -most and most; NaN stays NaN (of two operands min and max hand on the second).
+inline Vec<float> within(Vec<float> x, float most) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_max_ps((__m512)splat(-most), _mm512_min_ps((__m512)splat(most), (__m512)x));
+#elif defined(__AVX2__)
+  return (Vec<float>)_mm256_max_ps((__m256)splat(-most), _mm256_min_ps((__m256)splat(most), (__m256)x));
+#else
+  x = x > splat(most) ? splat(most) : x;
+  return x < splat(-most) ? splat(-most) : x;
+#endif
+}
+
+// exp(k x) = 2^n 2^r, n = round(k x / ln 2), |r| <= 1/2. NaN stays NaN; out of range gives a number next to the
+// largest or smallest there is, which is as good as infinity or 0 for the functions below. k costs nothing.
+inline Vec<float> exp_of(Vec<float> x, float k) {
   using V = Vec<float>;
   using I = typename Simd<float>::Int;
-  x = x > splat(88.0f) ? splat(88.0f) : x;
-  x = x < splat(-87.0f) ? splat(-87.0f) : x;
-  const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number, found in the low bits
-  const V t = x * 1.44269504088896341f + magic, n = t - magic;
-  const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-  V p = splat(1.9875691500e-4f);  // polynomial of Moshier's Cephes, expf
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  return p * (V)(((I)t << 23) + 0x3f800000);
+  const float by = k * 1.44269504088896341f, most = 125.0f / (by < 0 ? -by : by);
+  x = within(x, most);
+  const V magic = splat(12582912.0f);  // 1.5 * 2^23: the sum's last bits are n
+  const V t = x * by + magic, n = t - magic;
+  const V r = x * by - n;              // one rounding: the compiler fuses it
+  V p = splat(1.326472731307149e-3f);  // 2^r within 1e-7, and 1 at 0: least largest relative error (Lawson 1961)
+  p = p * r + 9.671512991189957e-3f;
+  p = p * r + 5.550733581185341e-2f;
+  p = p * r + 2.4022242426872253e-1f;
+  p = p * r + 6.931470036506653e-1f;
+  p = p * r + 1.0f;
+  return (V)((I)p + ((I)t << 23));
 }
-inline Vec<double> exp(Vec<double> x) {
+inline Vec<double> exp_of(Vec<double> x, double k) {
   using V = Vec<double>;
   using I = typename Simd<double>::Int;
+  x *= k;
   x = x > splat(708.0) ? splat(708.0) : x;
   x = x < splat(-708.0) ? splat(-708.0) : x;
   const V magic = splat(6755399441055744.0);  // 1.5 * 2^52
@@ -151,7 +163,7 @@ inline Vec<float> reciprocal(Vec<float> x) {
 #endif
 }
 
-template <class T> inline Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp(-x)); }
-template <class T> inline Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp(x + x) + T(1)); }
+template <class T> inline Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp_of(x, T(-1))); }
+template <class T> inline Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp_of(x, T(2)) + T(1)); }
 
 }  // namespace
