@@ -57,14 +57,16 @@ template <class T, class Cell> class Backward {
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     sums_of_rows = arena.take<T>(s.batch * Sums(s).width);
     Own own[MOST_THREADS];
-    for (int i = 0; i < s.threads; ++i) own[i] = carve(arena);
+    for (int i = 0; i < s.team; ++i) own[i] = carve(arena);
     if (!scratch) return arena.used;
     std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
-    for (long k = 0; k < Cell::H_GATES * H; ++k) pack_row(h_panels, Cell::H_GATES * H, k, s.R + k * O, R);
-    for (long k = 0; g.dx && k < Cell::X_GATES * H; ++k) pack_row(x_panels, Cell::X_GATES * H, k, s.W + k * D, W);
-    for (long k = 0; projected() && k < O; ++k) pack_row(m_panels, O, k, s.options.P + k * H, P);
-    parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
-    parallel_for(s.threads, [&](int i) { over_all_steps(i, own[i]); });
+    parallel_for(s.team, [&](int i) { pack(i); });
+    if (const int team = team_size(); team > 1) {
+      as_a_team(own[0], team);
+    } else {
+      parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
+    }
+    parallel_for(s.team, [&](int i) { over_all_steps(i, own[i]); });
     return arena.used;
   }
 
@@ -75,6 +77,16 @@ template <class T, class Cell> class Backward {
   bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
   long across() const { return Cell::OPTIONS ? slots.width : Cell::DZ * H; }  // numbers of dz in a step
   long saved_width() const { return Cell::OPTIONS ? kept.width(H) : Cell::SAVED * H; }
+
+  // One thread's part of the weights, row by row into their panels.
+  void pack(int thread) const {
+    const auto rows = [&](Panels<T> panels, long all, const T* from, long width, T* to) {
+      for (long k = all * thread / s.team; k < all * (thread + 1) / s.team; ++k) pack_row(panels, all, k, from + k * width, to);
+    };
+    rows(h_panels, Cell::H_GATES * H, s.R, O, R);
+    if (g.dx) rows(x_panels, Cell::X_GATES * H, s.W, D, W);
+    if (projected()) rows(m_panels, O, s.options.P, H, P);
+  }
 
   // Where a row of the batch gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
   // norms, both for the norm of c', and p.
@@ -102,7 +114,7 @@ template <class T, class Cell> class Backward {
     o.dm = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(normed() ? hidden_stride : 0);
     o.hat = arena.take<T>(normed() ? hidden_stride : 0);
-    o.dz = arena.take<T>(most_rows() * Cell::H_GATES * H + L);
+    o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
     o.columns = arena.take<T>(CHUNK * TALL + L);
     o.line = arena.take<T>(padded<T>(D + H));
     o.operand = arena.take<T>(CHUNK * padded<T>(D + H));
@@ -114,6 +126,22 @@ template <class T, class Cell> class Backward {
   // Round one ---------------------------------------------------------------------------------------
 
   void through_time(Walk<T> rows, const Own& o) const {
+    take_over(rows, o);
+    long live = 0;
+    for (long t = rows.longest() - 1; t >= 0; --t) {
+      live = rows.live(t, live);
+      if constexpr (Cell::OPTIONS) {
+        with_options(rows, o, t, live);
+      } else {
+        for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H);
+      }
+      to_step_before(rows, o, t, live, 0, h_panels.count());
+    }
+    hand_over(rows, o);
+  }
+
+  // The gradients of the end states, and nothing in what is summed.
+  void take_over(const Walk<T>& rows, const Own& o) const {
     const long states[] = {O, H};
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r], width = Sums(s).width;
@@ -123,21 +151,38 @@ template <class T, class Cell> class Backward {
         if (g.drestart[k]) std::memset(g.drestart[k] + b * states[k], 0, states[k] * sizeof(T));
       if (Cell::OPTIONS) std::memset(sums_of_rows + b * width, 0, width * sizeof(T));
     }
-    long live = 0;
-    for (long t = rows.longest() - 1; t >= 0; --t) {
-      live = rows.live(t, live);
-      if constexpr (Cell::OPTIONS) {
-        with_options(rows, o, t, live);
-      } else {
-        for (long r = 0; r < live; ++r) pointwise(rows, o, t, r);
-      }
-      to_step_before(rows, o, t, live);
-    }
+  }
+  void hand_over(const Walk<T>& rows, const Own& o) const {
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r];
       if (g.dbegin[0]) std::memcpy(g.dbegin[0] + b * O, o.dh + r * stride, O * sizeof(T));
       if (Cell::STATES > 1 && g.dbegin[1]) std::memcpy(g.dbegin[1] + b * H, o.dc + r * hidden_stride, H * sizeof(T));
     }
+  }
+
+  // A single row shared by a team: each thread has the units of some panels, and waits for all of dz at each step.
+  int team_size() const {
+    if (Cell::OPTIONS || s.batch > 1 || s.resets || s.mask) return 1;
+    const long most = std::min<long>({s.team, h_panels.count(), MOST_IN_TEAM});
+    return most > 1 && meeting_pays(double(Cell::H_GATES) * H * H) ? int(most) : 1;
+  }
+
+  void as_a_team(const Own& own, int wanted) const {
+    const Walk<T> rows(s, 0, own.rows);
+    take_over(rows, own);
+    Meeting meeting;
+    team_of(wanted, [&](int thread, int threads) {
+      Own o = own;
+      const long first = h_panels.count() * thread / threads, last = h_panels.count() * (thread + 1) / threads;
+      const long from = h_panels.start(first), to = std::min(H, h_panels.start(last));
+      for (long t = rows.longest() - 1; t >= 0; --t) {
+        o.dz = own.dz + t % 2 * Cell::H_GATES * H;  // the other one may still be read
+        pointwise(rows, o, t, 0, from, to);
+        meeting.wait(thread, threads);
+        to_step_before(rows, o, t, 1, first, last);
+      }
+    });
+    hand_over(rows, own);
   }
 
   // h or c that row b's step at `place` began from: another step's, the first state's, or a restart's.
@@ -148,7 +193,8 @@ template <class T, class Cell> class Backward {
     return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + (b * s.time + p) * saved_width() + 4 * H;
   }
 
-  void pointwise(const Walk<T>& rows, const Own& o, long t, long r) const {
+  // Of the units from..to - 1.
+  void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long from, long to) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
     const bool again = rows.restarts(r, t);
     const T *y = s.y + b * s.y_row + p * s.y_step, *dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
@@ -157,7 +203,8 @@ template <class T, class Cell> class Backward {
     T *dz = g.dz + at * Cell::DZ * H, *near = o.dz + r * Cell::H_GATES * H;
     T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * stride : nullptr;
     T* passed = s.mask ? o.direct + r * stride : dh;
-    by_vectors<T>(H, [&](long j, auto n) {
+    by_vectors<T>(to - from, [&](long v, auto n) {
+      const long j = from + v;
       const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j);
       const auto back = Cell::backward(s, Spot<T>{}, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
                                        dc ? load(dc + j) : Vec<T>{});
@@ -169,10 +216,11 @@ template <class T, class Cell> class Backward {
   }
 
   // dh of the step before: what passed by the product, and dz R. With a mask the product saw mask * h.
-  void to_step_before(const Walk<T>& rows, const Own& o, long t, long live) const {
+  // Panels first..last - 1 of it.
+  void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
     const long all = Cell::H_GATES * H, K = reset_before() ? 2 * H : all;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
-    for (long p = 0; p < h_panels.count(); ++p) {
+    for (long p = first; p < last; ++p) {
       T* dh = o.dh + h_panels.start(p);
       const T* init = Cell::OPTIONS && !s.mask ? o.direct + h_panels.start(p) : dh;
       product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), h_panels.vectors(p), init, stride, dh, stride);
@@ -362,7 +410,7 @@ template <class T, class Cell> class Backward {
   }
 
   // Rows of a weights' gradient that one thread makes.
-  long share(long rows) const { return ceil_div(ceil_div(rows, s.threads), TALL) * TALL; }
+  long share(long rows) const { return ceil_div(ceil_div(rows, s.team), TALL) * TALL; }
   static constexpr long gates() { return Cell::X_GATES > Cell::H_GATES ? Cell::X_GATES : Cell::H_GATES; }
 
   void outer(int thread, const Own& o, const Outer& job) const {
@@ -468,7 +516,7 @@ template <class T, class Cell> class Backward {
     T* all[3];
   };
   void add_up_rows(int thread, long first, long count, Sinks to) const {
-    const long width = Sums(s).width, each = ceil_div(ceil_div(count, L), s.threads) * L, begin = each * thread;
+    const long width = Sums(s).width, each = ceil_div(ceil_div(count, L), s.team) * L, begin = each * thread;
     if (begin >= count) return;
     by_vectors<T>(begin + each < count ? each : count - begin, [&](long v, auto n) {
       const long j = begin + v;
@@ -481,11 +529,11 @@ template <class T, class Cell> class Backward {
 
   // dx = dz W, run by run; the runs are dealt to the threads in turn.
   void input_gradient(int thread, const Own& o) const {
-    for (long b = thread; s.lengths && b < s.batch; b += s.threads)
+    for (long b = thread; s.lengths && b < s.batch; b += s.team)
       std::memset(g.dx + (b * s.time + s.steps(b)) * D, 0, (s.time - s.steps(b)) * D * sizeof(T));
     long turn = 0;
     for (Run run{0, 0}; next(run); ++turn)
-      if (turn % s.threads == thread) input_gradient(run, o);
+      if (turn % s.team == thread) input_gradient(run, o);
   }
 
   void input_gradient(const Run& run, const Own& o) const {

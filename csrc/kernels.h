@@ -52,7 +52,8 @@ template <class T> struct Scan {
   const T* restart[2];           // h and c after a reset; null: zeros
   const T* mask;                 // the product sees mask * h; null: h itself
   bool reverse;
-  int threads;
+  int threads;  // that share the rows of the batch
+  int team;     // that share what one row has: its units, or sums over all steps
   T* y;
   long y_row, y_step;
   T* end[2];  // h and c after the last step; may be null

@@ -38,11 +38,11 @@ struct Kept {
 };
 
 // As many threads as there is work for: starting one costs what about half a million multiplications do.
-template <class T> int threads_for(const Scan<T>& s, int asked) {
+template <class T> int workers_for(const Scan<T>& s, int asked) {
   double steps = double(s.batch) * s.time;
   if (s.lengths) steps = double(std::accumulate(s.lengths, s.lengths + s.batch, int64_t(0)));
   const double work = steps * gates_of(s.kind) * s.hidden * (s.input + s.hidden);
-  const double most = std::min({double(asked), double(MOST_THREADS), double(s.batch), work / 4e5 + 1});
+  const double most = std::min({double(asked), double(MOST_THREADS), work / 4e5 + 1});
   return std::max(1, int(most));
 }
 
@@ -116,7 +116,8 @@ template <class T> struct Stack {
     for (int i = 0; i < 2; ++i)
       s.begin[i] = row(all.begin, i, r), s.restart[i] = row(all.restart, i, r), s.end[i] = row(all.end, i, r);
     s.saved = kept && plan().saved ? kept + r * plan().saved : nullptr;
-    s.threads = threads_for(s, all.threads);
+    const int workers = workers_for(s, all.threads);
+    s.threads = int(std::min<long>(workers, std::max(1L, s.batch))), s.team = workers;
     return s;
   }
 

@@ -207,6 +207,24 @@ def test_threads_do_not_change_a_bit(kind):
     assert all(torch.equal(found[0], other) for other in found[1:])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+def test_a_team_that_shares_a_single_row_does_not_change_a_bit(kind, lengths):
+    inputs, plan = arguments(kind, 19, 210, 1, 60, bias=True, dtype=torch.float32, lengths=False, resets=False,
+                             mask=False, reverse=lengths)  # fmt: skip
+    inputs = inputs._replace(lengths=torch.tensor([47]) if lengths else None)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 2, 3, 5, 2):
+        torch.set_num_threads(threads)
+        y, *end = fused._Fused.apply(plan, *inputs)
+        sources = [v for v in inputs if v is not None and v.requires_grad]
+        gradients = torch.autograd.grad([y.square().sum(), *(s.sum() for s in end)], sources)
+        found.append(torch.cat([v.flatten() for v in (y, *end, *gradients)]))
+    torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+    compare(inputs, plan, 1e-5)
+
+
 def test_many_python_threads_at_once():
     from concurrent.futures import ThreadPoolExecutor
 
