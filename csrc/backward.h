@@ -35,6 +35,8 @@ template <class T, class Cell> class Backward {
   const Panels<T> h_panels, x_panels, m_panels;
   const Saved kept;
   const Slots slots;
+  T* const dz_of_all;
+  const long across;  // numbers of dz in a step
   T *R, *W, *P, *zero, *sums_of_rows;
 
   struct Own {
@@ -47,7 +49,8 @@ template <class T, class Cell> class Backward {
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
       : s(s), g(g), H(s.hidden), O(Cell::OPTIONS ? s.output : s.hidden), D(s.input), hidden_stride(padded<T>(H)),
-        stride(padded<T>(O)), h_panels{O}, x_panels{s.input}, m_panels{H}, kept(Saved::of(s)), slots(Slots::of(s)) {}
+        stride(padded<T>(O)), h_panels{O}, x_panels{s.input}, m_panels{H}, kept(Saved::of(s)), slots(Slots::of(s)),
+        dz_of_all(g.dz ? g.dz : s.saved), across(Cell::OPTIONS ? slots.width : (g.dz ? Cell::DZ : Cell::SAVED) * H) {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
@@ -75,7 +78,6 @@ template <class T, class Cell> class Backward {
   bool normed() const { return Cell::OPTIONS && s.options.normed(); }
   bool apart() const { return normed() && s.kind != RNN; }
   bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
-  long across() const { return Cell::OPTIONS ? slots.width : Cell::DZ * H; }  // numbers of dz in a step
   long saved_width() const { return Cell::OPTIONS ? kept.width(H) : Cell::SAVED * H; }
 
   // One thread's part of the weights, row by row into their panels.
@@ -200,7 +202,7 @@ template <class T, class Cell> class Backward {
     const T *y = s.y + b * s.y_row + p * s.y_step, *dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
     const T *h0 = before(0, b, t, p, again), *c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
     const T* saved = s.saved + at * Cell::SAVED * H;
-    T *dz = g.dz + at * Cell::DZ * H, *near = o.dz + r * Cell::H_GATES * H;
+    T *dz = dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
     T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * stride : nullptr;
     T* passed = s.mask ? o.direct + r * stride : dh;
     by_vectors<T>(to - from, [&](long v, auto n) {
@@ -449,8 +451,7 @@ template <class T, class Cell> class Backward {
 
   // Columns m.. of dz over one run, times the operand, on top of the sums.
   void add(const Own& o, const Outer& job, Panels<T> panels, const Run& run, long m, long at, int rows) const {
-    const long across = this->across();
-    const T* a = g.dz + run.first * across + job.column(m);
+    const T* a = dz_of_all + run.first * across + job.column(m);
     long step = across;
     if (panels.columns >= PACKING_PAYS) {
       for (long k = 0; k < run.count; ++k) copy_few(o.columns + k * TALL, a + k * across, rows);
@@ -488,10 +489,10 @@ template <class T, class Cell> class Backward {
     for (long m = first; m < last;) {
       const long stop = m < job.split && job.split < last ? job.split : last;
       const int n = int(stop - m < L ? stop - m : L);
-      const T* from = g.dz + job.column(m);
+      const T* from = dz_of_all + job.column(m);
       Vec<T> sum{};
       for (Run run{0, 0}; next(run);)
-        for (long k = 0; k < run.count; ++k) sum += load(from + (run.first + k) * across(), n);
+        for (long k = 0; k < run.count; ++k) sum += load(from + (run.first + k) * across, n);
       for (T* bias : job.bias)
         if (bias) store(bias + m, sum, n);
       m += n;
@@ -537,10 +538,10 @@ template <class T, class Cell> class Backward {
   }
 
   void input_gradient(const Run& run, const Own& o) const {
-    const long K = Cell::X_GATES * H, across = this->across();
+    const long K = Cell::X_GATES * H;
     const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
     const long K0 = gap ? K - H : K;  // the GRU's n lies one slot further
-    const T* dz = g.dz + run.first * across;
+    const T* dz = dz_of_all + run.first * across;
     for (long p = 0; p < x_panels.count(); ++p) {
       const int Q = x_panels.vectors(p);
       const long j = x_panels.start(p), wide = D - j < Q * L ? D - j : Q * L;

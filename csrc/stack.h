@@ -66,11 +66,13 @@ template <class T> struct Stack {
     }
   }
 
-  // `g` holds the stack's own gradients: dx below it, dy above it, row 0's of the states.
-  void backward(const Gradient<T>& g) const {
+  // `g` holds the stack's own gradients: dx below it, dy above it, row 0's of the states. Where what was kept may be
+  // lost, the gates' gradients take its place: half the memory, and no fresh lines to fetch.
+  void backward(const Gradient<T>& g, bool may_lose) const {
     const auto run = of_type<T>(chosen()).backward;
     const long steps = all.batch * all.time, lowest = lowest_wanted(g);
-    const Block dz(steps * Slots::of(all).width * sizeof(T));
+    const bool over = may_lose && all.kind != RNN && std::all_of(parts.begin(), parts.end(), [&](const Part<T>& p) { return plain(p); });
+    const Block dz(over ? 0 : steps * Slots::of(all).width * sizeof(T));
     const Block between(layers == 1 ? 0 : 2 * plan().between * sizeof(T));
     const Block second(directions == 1 ? 0 : steps * std::max(all.input, width()) * sizeof(T));
     for (long k = layers - 1; k >= lowest; --k) {
@@ -80,7 +82,7 @@ template <class T> struct Stack {
         Gradient<T> own = gradient(g, k * directions + d);
         if (k + 1 < layers) own.dy = half(between, k), own.dy_step = width(), own.dy_row = all.time * width();
         if (own.dy) own.dy += d * all.output;
-        own.dz = reinterpret_cast<T*>(dz.data());
+        own.dz = over ? nullptr : reinterpret_cast<T*>(dz.data());
         own.dx = !below || d == 0 ? below : reinterpret_cast<T*>(second.data());
         const Block scratch(run(s, own, nullptr));
         run(s, own, scratch.data());
@@ -93,6 +95,11 @@ template <class T> struct Stack {
   T* half(const Block& block, long k) const { return reinterpret_cast<T*>(block.data()) + k % 2 * plan().between; }
   static void add(T* to, const T* from, long n) {
     for (long i = 0; i < n; ++i) to[i] += from[i];
+  }
+  bool plain(const Part<T>& part) const {
+    Scan<T> s = all;
+    s.options = part.options;
+    return s.plain();
   }
   // h (state 0) or c of row r.
   template <class U> U* row(U* const* states, int state, long r) const {
