@@ -76,6 +76,11 @@ template <class T, class F> inline void by_vectors(long length, const F& f) {
   if (j < length) f(j, int(length - j));
 }
 
+// A few numbers, for which calling memcpy would take longer.
+template <class T> inline void copy(T* to, const T* from, long length) {
+  by_vectors<T>(length, [&](long j, auto n) { store(to + j, load(from + j, n), n); });
+}
+
 // Two vectors whose lanes are blocks of D: the blocks that stand crosswise change places.
 template <class T, int D> inline void exchange(Vec<T>& a, Vec<T>& b) {
   typename Simd<T>::Int low, high;
