@@ -11,6 +11,9 @@
 #include <immintrin.h>
 #endif
 
+// What works on vectors in registers: a call would put them into memory.
+#define OST_INLINE inline __attribute__((always_inline))
+
 namespace {
 
 #if defined(__AVX512F__)
@@ -44,7 +47,7 @@ template <class T> inline Vec<T> load(const T* p) { return *reinterpret_cast<con
 template <class T> inline void store(T* p, Vec<T> v) { *reinterpret_cast<typename Simd<T>::Loose*>(p) = v; }
 
 // The first n lanes (1 <= n <= LANES): memory past them is neither read nor written; lanes past them read 0.
-template <class T> inline __attribute__((always_inline)) Vec<T> load(const T* p, int n) {
+template <class T> OST_INLINE Vec<T> load(const T* p, int n) {
   if (n == LANES<T>) return load(p);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
@@ -55,7 +58,7 @@ template <class T> inline __attribute__((always_inline)) Vec<T> load(const T* p,
   return v;
 #endif
 }
-template <class T> inline __attribute__((always_inline)) void store(T* p, Vec<T> v, int n) {
+template <class T> OST_INLINE void store(T* p, Vec<T> v, int n) {
   if (n == LANES<T>) return store(p, v);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
@@ -111,7 +114,7 @@ template <class T, int D> inline void exchange_all(Vec<T>* v) {
 template <class T> inline void transpose(Vec<T>* v) { exchange_all<T, 1>(v); }
 
 // x cut off at -most and most; NaN stays NaN (of two operands min and max hand on the second).
-inline Vec<float> within(Vec<float> x, float most) {
+OST_INLINE Vec<float> within(Vec<float> x, float most) {
 #if defined(__AVX512F__)
   return (Vec<float>)_mm512_max_ps((__m512)splat(-most), _mm512_min_ps((__m512)splat(most), (__m512)x));
 #elif defined(__AVX2__)
@@ -124,7 +127,7 @@ inline Vec<float> within(Vec<float> x, float most) {
 
 // exp(k x) = 2^n 2^r, n = round(k x / ln 2), |r| <= 1/2. NaN stays NaN; out of range gives a number next to the
 // largest or smallest there is, which is as good as infinity or 0 for the functions below. k costs nothing.
-inline Vec<float> exp_of(Vec<float> x, float k) {
+OST_INLINE Vec<float> exp_of(Vec<float> x, float k) {
   using V = Vec<float>;
   using I = typename Simd<float>::Int;
   const float by = k * 1.44269504088896341f, most = 125.0f / (by < 0 ? -by : by);
@@ -140,7 +143,7 @@ inline Vec<float> exp_of(Vec<float> x, float k) {
   p = p * r + 1.0f;
   return (V)((I)p + ((I)t << 23));
 }
-inline Vec<double> exp_of(Vec<double> x, double k) {
+OST_INLINE Vec<double> exp_of(Vec<double> x, double k) {
   using V = Vec<double>;
   using I = typename Simd<double>::Int;
   x *= k;
@@ -158,8 +161,8 @@ inline Vec<double> exp_of(Vec<double> x, double k) {
 }
 
 // 1 / x: for float an estimate and one Newton step where the machine has one (error below 2^-22).
-inline Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
-inline Vec<float> reciprocal(Vec<float> x) {
+OST_INLINE Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
+OST_INLINE Vec<float> reciprocal(Vec<float> x) {
 #if defined(__AVX512F__)
   const Vec<float> e = (Vec<float>)_mm512_rcp14_ps((__m512)x);
   return e * (2.0f - x * e);
@@ -168,7 +171,7 @@ inline Vec<float> reciprocal(Vec<float> x) {
 #endif
 }
 
-template <class T> inline Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp_of(x, T(-1))); }
-template <class T> inline Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp_of(x, T(2)) + T(1)); }
+template <class T> OST_INLINE Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp_of(x, T(-1))); }
+template <class T> OST_INLINE Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp_of(x, T(2)) + T(1)); }
 
 }  // namespace
