@@ -148,6 +148,8 @@ def test_grams_are_all_runs_with_the_ends() -> None:
         "a", "b", "\x02+a", "a+b", "b+\x03", "\x02+a+b", "a+b+\x03",
     ]  # fmt: skip
     assert list(_grams([], 3)) == []
+    within = [g for g in _grams(["Ab"], 1, letters=3) if g[0] == "\x1d"]
+    assert [g[1:].replace("\x1e", "+") for g in within] == ["+a", "ab", "b+", "+ab", "ab+"]
 
 
 def test_ngrams_are_the_softmax_regression_of_scikit_learn() -> None:
@@ -183,6 +185,14 @@ def test_ngrams_that_were_never_seen_count_nothing() -> None:
     assert (found.log_probability([["GOOD"]]) == found.log_probability([["good"]])).all()
 
 
+def test_letters_tell_of_words_that_were_never_seen() -> None:
+    texts, labels = corpus(200)
+    unseen = [["goodness"], ["baddish"]]
+    plain, spelled = (Ngrams.fit(texts, labels, 3, letters=n).log_probability(unseen) for n in (0, 4))
+    np.testing.assert_allclose(plain[0], plain[1])
+    assert spelled.argmax(1).tolist() == [2, 0]
+
+
 def test_many_classes_have_fewer_ngrams(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, labels = corpus(60)
     monkeypatch.setattr("ostinato.models.ngrams.NUMBERS", 30)
@@ -198,7 +208,7 @@ def test_a_class_that_counts_more_is_told_more_often() -> None:
 
 def test_ngrams_come_back_from_a_file() -> None:
     texts, labels = corpus(60)
-    found = Ngrams.fit(texts, labels, 3, longest=3)
+    found = Ngrams.fit(texts, labels, 3, longest=3, letters=4)
     again = Ngrams.of_file(found.to_file(), 3)
     assert (again.log_probability(texts) == found.log_probability(texts)).all()
     with pytest.raises(ValueError, match="n-grams of 3 classes, the model has 2"):

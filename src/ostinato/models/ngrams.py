@@ -31,6 +31,7 @@ class Ngrams:
         weights: (n-grams, classes) W.
         bias: (classes,) b.
         longest: units in an n-gram at most.
+        letters: letters in an n-gram within a unit at most, which tell of words never seen; 0: none are taken.
 
     Raises:
         ValueError: the parts do not fit together.
@@ -43,13 +44,18 @@ class Ngrams:
     [1, 0]
     """
 
-    def __init__(self, columns: Array, rarity: Array, weights: Array, bias: Array, longest: int) -> None:
+    def __init__(
+        self, columns: Array, rarity: Array, weights: Array, bias: Array, longest: int, letters: int = 0
+    ) -> None:
         n = len(columns)
-        if rarity.shape != (n,) or bias.ndim != 1 or weights.shape != (n, len(bias)) or not 1 <= longest <= 9:
-            raise ValueError(f"{n} n-grams up to {longest}: rarity {rarity.shape}, weights {weights.shape}")
+        if rarity.shape != (n,) or bias.ndim != 1 or weights.shape != (n, len(bias)):
+            raise ValueError(f"{n} n-grams: rarity {rarity.shape}, weights {weights.shape}, bias {bias.shape}")
+        if not (1 <= longest <= 9 and 0 <= letters <= 9):
+            raise ValueError(f"n-grams have up to 9 units or letters, found {longest} and {letters}")
         if n and (columns.dtype.kind not in "iu" or (np.diff(columns.astype(np.int64)) <= 0).any()):
             raise ValueError("the n-grams' buckets are not whole numbers in order")
-        self.columns, self.rarity, self.weights, self.bias, self.longest = columns, rarity, weights, bias, longest
+        self.columns, self.rarity, self.weights, self.bias = columns, rarity, weights, bias
+        self.longest, self.letters = longest, letters
 
     @classmethod
     def fit(
@@ -59,36 +65,39 @@ class Ngrams:
         classes: int,
         *,
         longest: int = 2,
+        letters: int = 0,
         weigh: Sequence[float] | None = None,
     ) -> Ngrams:
         """Learn from texts, each the units it is made of.
 
         Args:
             labels: (texts,) numbers of classes.
-            longest: units in an n-gram at most.
+            longest, letters: see the class.
             weigh: what each class counts for; None: 1.
         """
         from scipy.optimize import minimize
 
-        counts = [_counted(text, longest) for text in texts]
+        counts = [_counted(text, longest, letters) for text in texts]
         seen = np.zeros(BUCKETS, np.int64)
         for buckets, _ in counts:
             seen[buckets] += 1
         kept = np.argsort(-seen, kind="stable")[: max(1, NUMBERS // classes)]
         columns = np.sort(kept[seen[kept] > 0]).astype(np.int64)
         rarity = np.log((1 + len(texts)) / (1 + seen[columns])) + 1
-        empty = cls(columns, rarity, np.zeros((len(columns), classes)), np.zeros(classes), longest)
+        empty = cls(columns, rarity, np.zeros((len(columns), classes)), np.zeros(classes), longest, letters)
         x, y = empty._rows(counts), np.asarray(labels)
         each = np.ones(len(y)) if weigh is None else np.asarray(weigh, float)[y]
         start = np.zeros((len(columns) + 1) * classes)
         loss = _Loss(x, y, each, classes)
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "gtol": CLOSE}).x
         table = found.reshape(-1, classes).astype(np.float32)
-        return cls(columns, rarity.astype(np.float32), table[:-1], table[-1], longest)
+        return cls(columns, rarity.astype(np.float32), table[:-1], table[-1], longest, letters)
 
     def log_probability(self, texts: Sequence[Sequence[str]]) -> Array:
         """(texts, classes) of texts, each the units it is made of; n-grams that were never seen count nothing."""
-        raw = self._rows([_counted(text, self.longest) for text in texts]) @ self.weights.astype(np.float64)
+        raw = self._rows([_counted(text, self.longest, self.letters) for text in texts]) @ self.weights.astype(
+            np.float64
+        )
         return _log_softmax(raw + self.bias)
 
     def _rows(self, counts: Sequence[tuple[Array, Array]]) -> Any:
@@ -108,9 +117,9 @@ class Ngrams:
 
     def to_file(self) -> dict[str, Array]:
         """Tensors that `of_file` takes."""
-        sizes = np.array([self.longest], np.int64)
+        sizes = np.array([self.longest, self.letters], np.int64)
         return {
-            "columns": self.columns, "rarity": self.rarity, "weights": self.weights, "bias": self.bias, "longest": sizes
+            "columns": self.columns, "rarity": self.rarity, "weights": self.weights, "bias": self.bias, "sizes": sizes
         }  # fmt: skip
 
     @classmethod
@@ -120,13 +129,13 @@ class Ngrams:
         Raises:
             ValueError: the parts do not fit together, or are of other classes.
         """
-        columns, rarity, weights, bias, longest = (tensors[name] for name in _PARTS)
-        if len(bias) != classes or longest.shape != (1,):
+        columns, rarity, weights, bias, sizes = (tensors[name] for name in _PARTS)
+        if bias.shape != (classes,) or sizes.shape != (2,):
             raise ValueError(f"n-grams of {len(bias)} classes, the model has {classes}")
-        return cls(columns, rarity, weights, bias, int(longest[0]))
+        return cls(columns, rarity, weights, bias, *(int(size) for size in sizes))
 
 
-_PARTS = ("columns", "rarity", "weights", "bias", "longest")
+_PARTS = ("columns", "rarity", "weights", "bias", "sizes")
 
 
 class _Loss:
@@ -147,19 +156,26 @@ class _Loss:
         return float(value / n), (gradient / n).ravel()
 
 
-def _counted(units: Sequence[str], longest: int) -> tuple[Array, Array]:
+def _counted(units: Sequence[str], longest: int, letters: int) -> tuple[Array, Array]:
     """The buckets of a text's n-grams, and how often it has each."""
-    found = [zlib.crc32(gram.encode("utf-8", "surrogatepass")) % BUCKETS for gram in _grams(units, longest)]
+    found = [zlib.crc32(gram.encode("utf-8", "surrogatepass")) % BUCKETS for gram in _grams(units, longest, letters)]
     return np.unique(np.array(found, np.int32), return_counts=True)
 
 
-def _grams(units: Sequence[str], longest: int) -> Iterator[str]:
-    """All runs of 1 to `longest` units, in lower case; the ends of the text count as units of longer ones."""
+def _grams(units: Sequence[str], longest: int, letters: int = 0) -> Iterator[str]:
+    """All runs of 1 to `longest` units, and of 2 to `letters` letters within a unit, in lower case.
+
+    The ends of the text, and of the unit, count as units, and as letters, of longer ones.
+    """
     low = [unit.lower() for unit in units]
     yield from low
     ends = ["\x02", *low, "\x03"] if low else []
     for size in range(2, longest + 1):
         yield from ("\x1f".join(ends[k : k + size]) for k in range(len(ends) - size + 1))
+    for unit in low if letters else ():
+        word = f"\x1e{unit}\x1e"
+        for size in range(2, letters + 1):
+            yield from ("\x1d" + word[k : k + size] for k in range(len(word) - size + 1))
 
 
 def _log_softmax(raw: Array) -> Array:

@@ -17,6 +17,8 @@ RARE_FROM = 20_000  # texts from which on a word that occurs once is not worth a
 WEIGHED = 0.5  # the power of its rarity that a class counts for
 READ = 400  # words of a text that are read; the 1,500 first letters
 LETTERS = 1500
+SPELLED = 5  # letters in an n-gram within a word,
+SPELT = 1_000_000  # of texts of so many words at most: of more it takes minutes
 SMALL = 100_000  # letters up to which a network is half as wide
 
 
@@ -30,7 +32,7 @@ class Plan(BaseModel):
         width: of a unit's vector.
         cell, pooling, hidden_size, num_layers, bidirectional: of the network; `cell` may be "conv".
         dropout, unit_dropout: in training; of numbers, and of whole units.
-        grams: units in an n-gram of the bag beside the networks.
+        grams, letters: units, and letters within a word, in an n-gram of the bag beside the networks.
         members: networks, from seeds of their own.
         weights: what each class counts for.
         epochs, patience, batch_size, learning_rate, clip, recurrent_norm_limit, weight_norm, seed, device: of training.
@@ -50,6 +52,7 @@ class Plan(BaseModel):
     dropout: float = Field(ge=0, lt=1)
     unit_dropout: float = Field(ge=0, lt=1)
     grams: int = Field(ge=1, le=9)
+    letters: int = Field(ge=0, le=9)
     members: int = Field(ge=1, le=100)
     weights: tuple[float, ...]
     epochs: int = Field(ge=1)
@@ -68,7 +71,7 @@ def plan(texts: Sequence[str], labels: Sequence[str], classes: Sequence[str], op
     unit = options.unit or told_unit(texts)
     letters = unit == "char"
     longest = LETTERS if letters else READ
-    size = sum(min(longest, len(text) if letters else text.count(" ") + 1) for text in texts)
+    size = sum(min(longest, len(text) if letters else len(text.split())) for text in texts)
     found: dict[str, Any] = _of_letters(size) if letters else _of_words(size)
     found |= {
         "unit": unit, "least": 1 if letters or len(texts) < RARE_FROM else 2, "longest": longest,
@@ -96,7 +99,8 @@ def told_unit(texts: Sequence[str]) -> Literal["word", "char"]:
 def _of_words(size: int) -> dict[str, Any]:
     """Words learn by heart quickly: few epochs, much dropout; the more there are, the fewer."""
     return {
-        "width": 100, "hidden_size": 100, "dropout": 0.5, "unit_dropout": 0.1, "grams": 2, "learning_rate": 2e-3,
+        "width": 100, "hidden_size": 100, "dropout": 0.5, "unit_dropout": 0.1, "grams": 2,
+        "letters": SPELLED if size <= SPELT else 0, "learning_rate": 2e-3,
         "epochs": _between(4, round(2_000_000 / size), 10), "patience": 2, "batch_size": 64,
         "members": 1 if size > 1_500_000 else 3,
     }  # fmt: skip
@@ -106,7 +110,7 @@ def _of_letters(size: int) -> dict[str, Any]:
     """Letters are few and each occurs often: many epochs."""
     return {
         "width": 48, "hidden_size": 128 if size > SMALL else 64, "dropout": 0.3, "unit_dropout": 0.0, "grams": 5,
-        "learning_rate": 2e-3,
+        "letters": 0, "learning_rate": 2e-3,
         "epochs": _between(3, round(1_700_000 / size), 15), "patience": 4, "batch_size": 64,
         "members": 1 if size > 1_500_000 else 3,
     }  # fmt: skip

@@ -59,7 +59,12 @@ def learn(
             found.history, found.best = history, best(history)
     if ngrams:
         found.ngrams = Ngrams.fit(
-            found.pieces(train.texts), run.train_rows.target, len(classes), longest=plan.grams, weigh=plan.weights
+            found.pieces(train.texts),
+            run.train_rows.target,
+            len(classes),
+            longest=plan.grams,
+            letters=plan.letters,
+            weigh=plan.weights,
         )
     found.trust = _trust(found, valid, run.valid_rows.target)
     return found
