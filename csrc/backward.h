@@ -18,13 +18,12 @@
 
 namespace {
 
-// Steps that lie evenly in memory, counted over the whole (batch, time): round two works run by run.
+// Steps that lie evenly in memory, counted over the whole (batch, time).
 struct Run {
   long first, count;
 };
 
-constexpr long CHUNK = 128;       // steps in a run: its operand stays in the second cache
-constexpr long PACKING_PAYS = 64;  // from so many columns of the operand on, dz is packed first
+constexpr long CHUNK = 128;  // steps at a time: what they need stays in the caches
 
 template <class T, class Cell> class Backward {
   static constexpr int L = LANES<T>;
@@ -35,19 +34,22 @@ template <class T, class Cell> class Backward {
   const Panels<T> h_panels, x_panels, m_panels;
   const Saved kept;
   const Slots slots;
-  T *R, *W, *P, *zero, *sums_of_rows;
+  T* const dz_of_all;
+  const long across;  // numbers of dz in a step
+  T *R, *W, *P, *zero, *sums_of_rows, *sums_of_steps;
 
   struct Own {
     long* rows;
     T *dh, *dc, *direct, *dz;      // round one
     T *dm, *row, *hat;             // with options: the gradient of m, two rows beside
-    T *columns, *line, *operand, *sums, *out;  // round two
+    T *lines, *columns, *out;      // round two
   };
 
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
       : s(s), g(g), H(s.hidden), O(Cell::OPTIONS ? s.output : s.hidden), D(s.input), hidden_stride(padded<T>(H)),
-        stride(padded<T>(O)), h_panels{O}, x_panels{s.input}, m_panels{H}, kept(Saved::of(s)), slots(Slots::of(s)) {}
+        stride(padded<T>(O)), h_panels{O}, x_panels{s.input}, m_panels{H}, kept(Saved::of(s)), slots(Slots::of(s)),
+        dz_of_all(g.dz ? g.dz : s.saved), across(Cell::OPTIONS ? slots.width : (g.dz ? Cell::DZ : Cell::SAVED) * H) {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
@@ -56,15 +58,18 @@ template <class T, class Cell> class Backward {
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     sums_of_rows = arena.take<T>(s.batch * Sums(s).width);
+    sums_of_steps = arena.take<T>(ranges().numbers());
     Own own[MOST_THREADS];
-    for (int i = 0; i < s.threads; ++i) own[i] = carve(arena);
+    for (int i = 0; i < s.team; ++i) own[i] = carve(arena);
     if (!scratch) return arena.used;
     std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
-    for (long k = 0; k < Cell::H_GATES * H; ++k) pack_row(h_panels, Cell::H_GATES * H, k, s.R + k * O, R);
-    for (long k = 0; g.dx && k < Cell::X_GATES * H; ++k) pack_row(x_panels, Cell::X_GATES * H, k, s.W + k * D, W);
-    for (long k = 0; projected() && k < O; ++k) pack_row(m_panels, O, k, s.options.P + k * H, P);
-    parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
-    parallel_for(s.threads, [&](int i) { over_all_steps(i, own[i]); });
+    parallel_for(s.team, [&](int i) { pack(i); });
+    if (const int team = team_size(); team > 1) {
+      as_a_team(own[0], team);
+    } else {
+      parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
+    }
+    parallel_for(s.team, [&](int i) { over_all_steps(i, own[i]); });
     return arena.used;
   }
 
@@ -73,8 +78,17 @@ template <class T, class Cell> class Backward {
   bool normed() const { return Cell::OPTIONS && s.options.normed(); }
   bool apart() const { return normed() && s.kind != RNN; }
   bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
-  long across() const { return Cell::OPTIONS ? slots.width : Cell::DZ * H; }  // numbers of dz in a step
   long saved_width() const { return Cell::OPTIONS ? kept.width(H) : Cell::SAVED * H; }
+
+  // One thread's part of the weights, row by row into their panels.
+  void pack(int thread) const {
+    const auto rows = [&](Panels<T> panels, long all, const T* from, long width, T* to) {
+      for (long k = all * thread / s.team; k < all * (thread + 1) / s.team; ++k) pack_row(panels, all, k, from + k * width, to);
+    };
+    rows(h_panels, Cell::H_GATES * H, s.R, O, R);
+    if (g.dx) rows(x_panels, Cell::X_GATES * H, s.W, D, W);
+    if (projected()) rows(m_panels, O, s.options.P, H, P);
+  }
 
   // Where a row of the batch gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
   // norms, both for the norm of c', and p.
@@ -102,11 +116,9 @@ template <class T, class Cell> class Backward {
     o.dm = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(normed() ? hidden_stride : 0);
     o.hat = arena.take<T>(normed() ? hidden_stride : 0);
-    o.dz = arena.take<T>(most_rows() * Cell::H_GATES * H + L);
-    o.columns = arena.take<T>(CHUNK * TALL + L);
-    o.line = arena.take<T>(padded<T>(D + H));
-    o.operand = arena.take<T>(CHUNK * padded<T>(D + H));
-    o.sums = arena.take<T>(share(gates() * H) * padded<T>(D + H));
+    o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
+    o.lines = arena.take<T>(CHUNK * line_stride());
+    o.columns = arena.take<T>(CHUNK * WIDEST * L);
     o.out = arena.take<T>(CHUNK * WIDEST * L);
     return o;
   }
@@ -114,6 +126,22 @@ template <class T, class Cell> class Backward {
   // Round one ---------------------------------------------------------------------------------------
 
   void through_time(Walk<T> rows, const Own& o) const {
+    take_over(rows, o);
+    long live = 0;
+    for (long t = rows.longest() - 1; t >= 0; --t) {
+      live = rows.live(t, live);
+      if constexpr (Cell::OPTIONS) {
+        with_options(rows, o, t, live);
+      } else {
+        for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H);
+      }
+      to_step_before(rows, o, t, live, 0, h_panels.count());
+    }
+    hand_over(rows, o);
+  }
+
+  // The gradients of the end states, and nothing in what is summed.
+  void take_over(const Walk<T>& rows, const Own& o) const {
     const long states[] = {O, H};
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r], width = Sums(s).width;
@@ -123,21 +151,38 @@ template <class T, class Cell> class Backward {
         if (g.drestart[k]) std::memset(g.drestart[k] + b * states[k], 0, states[k] * sizeof(T));
       if (Cell::OPTIONS) std::memset(sums_of_rows + b * width, 0, width * sizeof(T));
     }
-    long live = 0;
-    for (long t = rows.longest() - 1; t >= 0; --t) {
-      live = rows.live(t, live);
-      if constexpr (Cell::OPTIONS) {
-        with_options(rows, o, t, live);
-      } else {
-        for (long r = 0; r < live; ++r) pointwise(rows, o, t, r);
-      }
-      to_step_before(rows, o, t, live);
-    }
+  }
+  void hand_over(const Walk<T>& rows, const Own& o) const {
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r];
       if (g.dbegin[0]) std::memcpy(g.dbegin[0] + b * O, o.dh + r * stride, O * sizeof(T));
       if (Cell::STATES > 1 && g.dbegin[1]) std::memcpy(g.dbegin[1] + b * H, o.dc + r * hidden_stride, H * sizeof(T));
     }
+  }
+
+  // A single row shared by a team: each thread has the units of some panels, and waits for all of dz at each step.
+  int team_size() const {
+    if (Cell::OPTIONS || s.batch > 1 || s.resets || s.mask) return 1;
+    const long most = std::min<long>({s.team, h_panels.count(), MOST_IN_TEAM});
+    return most > 1 && meeting_pays(double(Cell::H_GATES) * H * H) ? int(most) : 1;
+  }
+
+  void as_a_team(const Own& own, int wanted) const {
+    const Walk<T> rows(s, 0, own.rows);
+    take_over(rows, own);
+    Meeting meeting;
+    team_of(wanted, [&](int thread, int threads) {
+      Own o = own;
+      const long first = h_panels.count() * thread / threads, last = h_panels.count() * (thread + 1) / threads;
+      const long from = h_panels.start(first), to = std::min(H, h_panels.start(last));
+      for (long t = rows.longest() - 1; t >= 0; --t) {
+        o.dz = own.dz + t % 2 * Cell::H_GATES * H;  // the other one may still be read
+        pointwise(rows, o, t, 0, from, to);
+        meeting.wait(thread, threads);
+        to_step_before(rows, o, t, 1, first, last);
+      }
+    });
+    hand_over(rows, own);
   }
 
   // h or c that row b's step at `place` began from: another step's, the first state's, or a restart's.
@@ -148,16 +193,18 @@ template <class T, class Cell> class Backward {
     return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + (b * s.time + p) * saved_width() + 4 * H;
   }
 
-  void pointwise(const Walk<T>& rows, const Own& o, long t, long r) const {
+  // Of the units from..to - 1.
+  void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long from, long to) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
     const bool again = rows.restarts(r, t);
     const T *y = s.y + b * s.y_row + p * s.y_step, *dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
     const T *h0 = before(0, b, t, p, again), *c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
     const T* saved = s.saved + at * Cell::SAVED * H;
-    T *dz = g.dz + at * Cell::DZ * H, *near = o.dz + r * Cell::H_GATES * H;
+    T *dz = dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
     T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * stride : nullptr;
     T* passed = s.mask ? o.direct + r * stride : dh;
-    by_vectors<T>(H, [&](long j, auto n) {
+    by_vectors<T>(to - from, [&](long v, auto n) {
+      const long j = from + v;
       const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j);
       const auto back = Cell::backward(s, Spot<T>{}, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
                                        dc ? load(dc + j) : Vec<T>{});
@@ -169,10 +216,11 @@ template <class T, class Cell> class Backward {
   }
 
   // dh of the step before: what passed by the product, and dz R. With a mask the product saw mask * h.
-  void to_step_before(const Walk<T>& rows, const Own& o, long t, long live) const {
+  // Panels first..last - 1 of it.
+  void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
     const long all = Cell::H_GATES * H, K = reset_before() ? 2 * H : all;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
-    for (long p = 0; p < h_panels.count(); ++p) {
+    for (long p = first; p < last; ++p) {
       T* dh = o.dh + h_panels.start(p);
       const T* init = Cell::OPTIONS && !s.mask ? o.direct + h_panels.start(p) : dh;
       product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), h_panels.vectors(p), init, stride, dh, stride);
@@ -313,140 +361,161 @@ template <class T, class Cell> class Backward {
 
   // Round two ---------------------------------------------------------------------------------------
 
-  static constexpr long TALL = MOST_ROWS[WIDEST];
+  // What the weights saw at a step lies side by side in a line: x, h as R saw it, and r h or what P saw.
+  long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
+  long line_stride() const { return padded<T>(line_width()) + L; }  // an odd number of vectors more: no two share a set
 
-  enum Right { NOTHING, SEEN, RESET, OUT };  // beside x: h as R saw it, r h, or what P saw
-
-  // A product dz^T [x h], or with x or h alone, and where its columns go; the biases take dz's plain sums.
-  struct Outer {
-    long columns, split, jump;  // row m of the weights' gradient is column m of dz, from `split` on m + jump
-    bool x;
-    Right right;
-    T *dW, *dR, *bias[2];
-    long base = 0;  // of the first column
-    long width(long D, long H, long O) const { return (x ? D : 0) + (right == OUT ? H : right ? O : 0); }
-    long column(long m) const { return base + (m < split ? m : m + jump); }
+  // Columns of a line, and the gradient of the weights that saw them: (columns of dz, width). No width: not asked for.
+  struct Segment {
+    long at, width;
+    T* to;
+  };
+  // Neighbouring columns of dz, what their weights saw, and the biases that take their plain sums.
+  struct Range {
+    long from, count;
+    Segment seen[2];
+    T* bias[2];
+    long rows() const { return seen[0].width + seen[1].width + 1; }  // of sums; the last is the biases'
+    bool wanted() const { return rows() > 1 || bias[0] || bias[1]; }
+    long numbers() const { return wanted() ? padded<T>(count) * rows() : 0; }
+  };
+  struct Ranges {
+    Range all[3];
+    long numbers() const { return all[0].numbers() + all[1].numbers() + all[2].numbers(); }
   };
 
-  void over_all_steps(int thread, const Own& o) const {
+  static T* from(T* array, long first) { return array ? array + first : nullptr; }
+  Segment x_for(long row) const { return {0, g.dW ? D : 0, from(g.dW, row * D)}; }
+  Segment h_for(long row) const { return {D, g.dR ? O : 0, from(g.dR, row * O)}; }
+  Segment reset_for(long row) const { return {D + O, g.dR ? O : 0, from(g.dR, row * O)}; }
+  Segment out() const { return {D + O, projected() && g.dP ? H : 0, g.dP}; }
+
+  Ranges ranges() const {
     const long all = Cell::X_GATES * H;
-    if (apart()) {
-      outer(thread, o, {all, all, 0, true, NOTHING, g.dW, nullptr, {}});
-      outer(thread, o, {all, all, 0, false, SEEN, nullptr, g.dR, {}, slots.h});
-    } else if (reset_before()) {
-      outer(thread, o, {2 * H, 2 * H, 0, true, SEEN, g.dW, g.dR, {g.db_ih, g.db_hh}});
-      outer(thread, o, {H, H, 0, true, RESET, from(g.dW, 2 * H * D), from(g.dR, 2 * H * O),
-                        {from(g.db_ih, 2 * H), from(g.db_hh, 2 * H)}, 2 * H});
-    } else if constexpr (Cell::DZ > Cell::X_GATES) {  // the GRU's n sees x and h through different columns
-      outer(thread, o, {3 * H, 2 * H, H, true, NOTHING, g.dW, nullptr, {g.db_ih, nullptr}});
-      outer(thread, o, {3 * H, 3 * H, 0, false, SEEN, nullptr, g.dR, {g.db_hh, nullptr}});
-    } else {
-      const bool sums = !normed();  // else they are gathered by rows
-      outer(thread, o, {all, all, 0, true, SEEN, g.dW, g.dR, {sums ? g.db_ih : nullptr, sums ? g.db_hh : nullptr}});
-    }
-    if (projected() && g.dP) outer(thread, o, {O, O, 0, false, OUT, nullptr, g.dP, {}, slots.out});
+    T *x = g.db_ih, *h = g.db_hh;
+    const Range P{slots.out, O, {out(), {}}, {}};
+    if (apart()) return {{{0, all, {x_for(0), {}}, {}}, {slots.h, all, {h_for(0), {}}, {}}, P}};
+    if (reset_before())
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {x_for(2 * H), reset_for(2 * H)}, {from(x, 2 * H), from(h, 2 * H)}}, {}}};
+    if (Cell::DZ > Cell::X_GATES)  // the GRU's n sees x and h through different columns
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {h_for(2 * H), {}}, {from(h, 2 * H), nullptr}},
+               {3 * H, H, {x_for(2 * H), {}}, {from(x, 2 * H), nullptr}}}};
+    if (normed()) x = h = nullptr;  // they are gathered by rows
+    return {{{0, all, {x_for(0), h_for(0)}, {x, h}}, P, {}}};
+  }
+
+  void over_all_steps(int thread, const Own& o) const {
+    sum_over_steps(thread, o);
     if (Cell::OPTIONS) add_up_rows(thread);
     if (g.dx) input_gradient(thread, o);
   }
-  static T* from(T* array, long first) { return array ? array + first : nullptr; }
 
-  // The run after this one; false at the end. Without lengths runs go on over the rows' ends.
-  bool next(Run& run) const {
-    long n = run.first + run.count, end = s.batch * s.time;
-    if (s.lengths) {
-      for (; n < end && n % s.time >= s.steps(n / s.time); n = (n / s.time + 1) * s.time) {}
-      if (n < end) end = n / s.time * s.time + s.steps(n / s.time);
-    }
-    run = {n, end - n < CHUNK ? end - n : CHUNK};
-    return run.count > 0;
+  // Some steps of (batch, time), padding left out, in the order of memory.
+  struct Steps {
+    long b = 0, p = 0, count = 0;  // where the next ones begin
+    struct {
+      long b, p;
+    } at[CHUNK];
+  };
+  void next(Steps& steps) const {
+    steps.count = 0;
+    for (; steps.b < s.batch; ++steps.b, steps.p = 0)
+      for (const long end = s.steps(steps.b); steps.p < end; ++steps.p) {
+        if (steps.count == CHUNK) return;
+        steps.at[steps.count++] = {steps.b, steps.p};
+      }
   }
 
-  // Rows of a weights' gradient that one thread makes.
-  long share(long rows) const { return ceil_div(ceil_div(rows, s.threads), TALL) * TALL; }
-  static constexpr long gates() { return Cell::X_GATES > Cell::H_GATES ? Cell::X_GATES : Cell::H_GATES; }
-
-  void outer(int thread, const Own& o, const Outer& job) const {
-    const long own = share(job.columns), first = own * thread, last = first + own < job.columns ? first + own : job.columns;
-    if (first >= last) return;
-    const Panels<T> panels{job.width(D, H, O)};
-    std::memset(o.sums, 0, panels.size(own) * sizeof(T));
-    for (Run run{0, 0}; next(run);) {
-      for (long k = 0; k < run.count; ++k) pack_row(panels, run.count, k, operand(job, run.first + k, o.line), o.operand);
-      for (long m = first; m < last;) {
-        const long stop = m < job.split && job.split < last ? job.split : last;
-        const int rows = int(stop - m < TALL ? stop - m : TALL);
-        add(o, job, panels, run, m, m - first, rows);
-        m += rows;
+  // The thread's share of the weights' gradients: some columns of dz, times all that lies in the lines.
+  void sum_over_steps(int thread, const Own& o) const {
+    const Ranges all = ranges();
+    Steps steps;
+    bool first = true;
+    for (next(steps); first || steps.count; next(steps), first = false) {
+      for (long k = 0; k < steps.count; ++k) write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
+      T* sums = sums_of_steps;
+      for (const Range& range : all.all) {
+        by_panels(range, thread, sums, [&](long column, int Q, T* to) { add(o, range, steps, column, Q, to, first); });
+        sums += range.numbers();
       }
     }
-    for (long m = first; m < last; ++m) hand_out(o, job, panels, m, m - first);
-    if (job.bias[0] || job.bias[1]) add_up(job, first, last);
-  }
-
-  // [x h] of step n of (batch, time), side by side.
-  const T* operand(const Outer& job, long n, T* line) const {
-    const long b = n / s.time, p = n % s.time, t = place(s, b, p);
-    const T* saved = s.saved + n * saved_width();
-    if (job.right == OUT) return saved + kept.out * H;
-    T* to = line;
-    if (job.x) std::memcpy(to, s.x + b * s.x_row + p * s.x_step, D * sizeof(T)), to += D;
-    if (job.right) {
-      const T* h = before(0, b, t, p, restarts(s, b, t));
-      std::memcpy(to, h, O * sizeof(T));
-      for (long j = 0; s.mask && j < O; ++j) to[j] *= s.mask[b * O + j];
-      for (long j = 0; job.right == RESET && j < O; ++j) to[j] *= saved[j];
-    }
-    return line;
-  }
-
-  // Columns m.. of dz over one run, times the operand, on top of the sums.
-  void add(const Own& o, const Outer& job, Panels<T> panels, const Run& run, long m, long at, int rows) const {
-    const long across = this->across();
-    const T* a = g.dz + run.first * across + job.column(m);
-    long step = across;
-    if (panels.columns >= PACKING_PAYS) {
-      for (long k = 0; k < run.count; ++k) copy_few(o.columns + k * TALL, a + k * across, rows);
-      a = o.columns, step = TALL;
-    }
-    for (long p = 0; p < panels.count(); ++p) {
-      const int Q = panels.vectors(p);
-      T* z = o.sums + panels.offset(p, share(job.columns)) + at * Q * L;
-      product(rows, run.count, a, 1L, step, o.operand + panels.offset(p, run.count), Q, z, Q * L, z, Q * L);
+    T* sums = sums_of_steps;
+    for (const Range& range : all.all) {
+      by_panels(range, thread, sums, [&](long column, int Q, const T* from) { hand_out(range, column, Q, from); });
+      sums += range.numbers();
     }
   }
 
-  // At most TALL numbers; where a vector holds them it is written whole, and the next row over its end.
-  static void copy_few(T* to, const T* from, int n) {
-    if constexpr (L >= TALL) store(to, load(from, n));
-    else for (int r = 0; r < n; ++r) to[r] = from[r];
+  // f(first column, vectors, its sums) for the panels of a range that are this thread's.
+  template <class F> void by_panels(const Range& range, int thread, T* sums, const F& f) const {
+    if (!range.wanted()) return;
+    const long vectors = ceil_div(range.count, L), end = vectors * (thread + 1) / s.team;
+    for (long v = vectors * thread / s.team; v < end; v += WIDEST)
+      f(v * L, int(end - v < WIDEST ? end - v : WIDEST), sums + v * L * range.rows());
   }
 
-  void hand_out(const Own& o, const Outer& job, Panels<T> panels, long m, long at) const {
-    for (long p = 0; p < panels.count(); ++p) {
-      const long wide = panels.vectors(p) * L;
-      std::memcpy(o.line + panels.start(p), o.sums + panels.offset(p, share(job.columns)) + at * wide, wide * sizeof(T));
+  void write_line(long b, long p, T* to) const {
+    if (g.dW) copy(to, s.x + b * s.x_row + p * s.x_step, D);
+    if (g.dR) {
+      const long t = place(s, b, p);
+      T* h = to + D;
+      copy(h, before(0, b, t, p, restarts(s, b, t)), O);
+      for (long j = 0; s.mask && j < O; ++j) h[j] *= s.mask[b * O + j];
     }
-    const T* from = o.line;
-    if (job.x) {
-      if (job.dW) std::memcpy(job.dW + m * D, from, D * sizeof(T));
-      from += D;
-    }
-    const long wide = job.right == OUT ? H : O;
-    if (job.right && job.dR) std::memcpy(job.dR + m * wide, from, wide * sizeof(T));
+    if (!Cell::OPTIONS) return;
+    const T* saved = s.saved + (b * s.time + p) * saved_width();
+    for (long j = 0; reset_before() && g.dR && j < O; ++j) to[D + O + j] = to[D + j] * saved[j];
+    if (projected() && g.dP) copy(to + D + O, saved + kept.out * H, H);
   }
 
-  // The biases' gradient: dz summed over all steps, a vector of columns at a time.
-  void add_up(const Outer& job, long first, long last) const {
-    for (long m = first; m < last;) {
-      const long stop = m < job.split && job.split < last ? job.split : last;
-      const int n = int(stop - m < L ? stop - m : L);
-      const T* from = g.dz + job.column(m);
-      Vec<T> sum{};
-      for (Run run{0, 0}; next(run);)
-        for (long k = 0; k < run.count; ++k) sum += load(from + (run.first + k) * across(), n);
-      for (T* bias : job.bias)
-        if (bias) store(bias + m, sum, n);
-      m += n;
+  // Lines, turned, times a panel of dz, on top of the sums.
+  void add(const Own& o, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first) const {
+    const long wide = Q * L, left = range.count - column;
+    pack_columns(steps, range.from + column, int(left < wide ? left - (Q - 1) * L : L), Q, o.columns,
+                 sums + (range.rows() - 1) * wide, first);
+    for (const Segment& seen : range.seen) {
+      product(seen.width, steps.count, o.lines + seen.at, 1L, line_stride(), o.columns, Q, first ? zero : sums,
+              first ? 0L : wide, sums, wide);
+      sums += seen.width * wide;
+    }
+  }
+
+  // Columns of dz side by side, and on the way their sums for the biases; the last vector has n lanes.
+  void pack_columns(const Steps& steps, long column, int n, int Q, T* to, T* sums, bool first) const {
+    Vec<T> sum[WIDEST];
+    for (int q = 0; q < Q; ++q) sum[q] = first ? Vec<T>{} : load(sums + q * L);
+    for (long k = 0; k < steps.count; ++k, to += Q * L) {
+      const T* dz = dz_of_all + (steps.at[k].b * s.time + steps.at[k].p) * across + column;
+#pragma GCC unroll 4
+      for (int q = 0; q < WIDEST; ++q) {
+        if (q >= Q) break;
+        const Vec<T> v = q + 1 < Q ? load(dz + q * L) : load(dz + q * L, n);
+        store(to + q * L, v), sum[q] += v;
+      }
+    }
+    for (int q = 0; q < Q; ++q) store(sums + q * L, sum[q]);
+  }
+
+  // Sums (line, columns of dz) become rows of the weights' gradients.
+  void hand_out(const Range& range, long column, int Q, const T* sums) const {
+    const long left = range.count - column;
+    for (const Segment& seen : range.seen) {
+      for (int q = 0; q < Q; ++q)
+        turn(sums + q * L, Q * L, seen.width, seen.to + (column + q * L) * seen.width, left - q * L);
+      sums += seen.width * Q * L;
+    }
+    for (T* bias : range.bias)
+      if (bias) std::memcpy(bias + column, sums, (left < Q * L ? left : Q * L) * sizeof(T));
+  }
+
+  // `width` vectors at from, from + step, .. become the columns of at most LANES rows of that width.
+  static void turn(const T* from, long step, long width, T* to, long rows) {
+    for (long j = 0; j < width; j += L) {
+      const int wide = int(width - j < L ? width - j : L);
+      Vec<T> square[L];
+      for (int i = 0; i < L; ++i) square[i] = i < wide ? load(from + (j + i) * step) : Vec<T>{};
+      transpose<T>(square);
+      for (int i = 0; i < L && i < rows; ++i) store(to + i * width + j, square[i], wide);
     }
   }
 
@@ -468,7 +537,7 @@ template <class T, class Cell> class Backward {
     T* all[3];
   };
   void add_up_rows(int thread, long first, long count, Sinks to) const {
-    const long width = Sums(s).width, each = ceil_div(ceil_div(count, L), s.threads) * L, begin = each * thread;
+    const long width = Sums(s).width, each = ceil_div(ceil_div(count, L), s.team) * L, begin = each * thread;
     if (begin >= count) return;
     by_vectors<T>(begin + each < count ? each : count - begin, [&](long v, auto n) {
       const long j = begin + v;
@@ -479,20 +548,31 @@ template <class T, class Cell> class Backward {
     });
   }
 
+  // The run after this one; false at the end. Without lengths runs go on over the rows' ends.
+  bool next(Run& run) const {
+    long n = run.first + run.count, end = s.batch * s.time;
+    if (s.lengths) {
+      for (; n < end && n % s.time >= s.steps(n / s.time); n = (n / s.time + 1) * s.time) {}
+      if (n < end) end = n / s.time * s.time + s.steps(n / s.time);
+    }
+    run = {n, end - n < CHUNK ? end - n : CHUNK};
+    return run.count > 0;
+  }
+
   // dx = dz W, run by run; the runs are dealt to the threads in turn.
   void input_gradient(int thread, const Own& o) const {
-    for (long b = thread; s.lengths && b < s.batch; b += s.threads)
+    for (long b = thread; s.lengths && b < s.batch; b += s.team)
       std::memset(g.dx + (b * s.time + s.steps(b)) * D, 0, (s.time - s.steps(b)) * D * sizeof(T));
     long turn = 0;
     for (Run run{0, 0}; next(run); ++turn)
-      if (turn % s.threads == thread) input_gradient(run, o);
+      if (turn % s.team == thread) input_gradient(run, o);
   }
 
   void input_gradient(const Run& run, const Own& o) const {
-    const long K = Cell::X_GATES * H, across = this->across();
+    const long K = Cell::X_GATES * H;
     const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
     const long K0 = gap ? K - H : K;  // the GRU's n lies one slot further
-    const T* dz = g.dz + run.first * across;
+    const T* dz = dz_of_all + run.first * across;
     for (long p = 0; p < x_panels.count(); ++p) {
       const int Q = x_panels.vectors(p);
       const long j = x_panels.start(p), wide = D - j < Q * L ? D - j : Q * L;

@@ -28,7 +28,7 @@ template <class T> class Keep {
   }
 
   // Of the units from j on.
-  inline __attribute__((always_inline)) Vec<T> operator()(long j) const {
+  OST_INLINE Vec<T> operator()(long j) const {
     if (!drawn) return rate;
     const Bits number = mix(place + GOLDEN * (lanes() + uint32_t(j + 1)));
     const typename Simd<T>::Flags kept = number < below;

@@ -32,16 +32,22 @@ template <class T, class Cell> struct UnitPanels {
   long z_offset(long u) const { return first(u) * Cell::Z; }     // of panel u in a whole row of z
   long z_width() const { return vectors() * L * Cell::Z; }       // a whole row of z
 
+  // The share of one thread out of some: from this panel to the next thread's.
+  long begin(int thread, int threads) const { return count() * thread / threads; }
+  // Where panel u of a packed matrix begins.
+  long offset(long u, long K, int slots) const { return first(u) * slots * K; }
+
   // Gates x hidden rows of K numbers -> panels; slot s of the panel is row block gate(s) of the weights.
-  template <class Gate> void pack(const T* weights, long K, int slots, int first_slot, Gate gate, T* to) const {
-    for (long u = 0; u < count(); ++u) {
+  template <class Gate>
+  void pack(const T* weights, long K, int slots, int first_slot, Gate gate, T* packed, int part, int parts) const {
+    for (long u = begin(part, parts); u < begin(part + 1, parts); ++u) {
       const int Q = slots * units(u);
+      T* to = packed + offset(u, K, slots);
       for (int q = 0; q < Q; ++q) {
         const long unit = first(u) + q / slots * L, left = hidden - unit;
         const T* from = weights + (gate(first_slot + q % slots) * hidden + unit) * K;
         pack_lanes(from, K, int(left < L ? left : L), to + q * L, Q * L);
       }
-      to += K * Q * L;
     }
   }
   // `n` rows of K numbers become lanes: to[k * step + lane] = from[lane * K + k].
@@ -91,8 +97,12 @@ template <class T, class Cell> class Forward {
   const Panels<T> n_panels, p_panels;    // of second products: the GRU's R_n (r h), the projection
   const long hidden_stride, stride;      // of a row of units, and of h, padded to whole vectors
   const Saved kept;
-  const T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
+  T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
   const T zero[WIDEST * L]{};
+
+  struct Share {
+    long first, last;  // panels
+  };
 
   // One thread's scratch.
   struct Own {
@@ -108,29 +118,24 @@ template <class T, class Cell> class Forward {
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
-    Arena arena{to};
-    T* w = arena.take<T>(hidden_stride * Cell::X_GATES * s.input);
-    T* r = arena.take<T>(hidden_stride * h_gates() * width());
-    T* b = arena.take<T>(panels.z_width());
-    W = w, R = r, bias = b;
-    const bool now = to && to != s.packed;
-    if (now) {
-      panels.pack(s.W, s.input, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, w);
-      panels.pack(s.R, width(), h_gates(), Cell::H_FIRST, Cell::h_gate, r);
-      panels.pack_bias(s, b);
-    }
-    if constexpr (Cell::OPTIONS) pack_options(arena, now);
-    return arena.used;
+    const size_t bytes = lay_out(to);
+    if (to) fill(0, 1);
+    return bytes;
   }
 
   size_t run(char* scratch) {
     Arena arena{scratch};
-    char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(pack(nullptr));
+    char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(lay_out(nullptr));
     Own own[MOST_THREADS];
     for (int i = 0; i < s.threads; ++i) own[i] = carve(arena);
     if (!scratch) return arena.used;
-    pack(weights);
-    parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows), own[i]); });
+    lay_out(weights);
+    if (const int team = team_size(); team > 1) {
+      as_a_team(own[0], team);
+    } else {
+      parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
+      parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows), own[i]); });
+    }
     return arena.used;
   }
 
@@ -143,22 +148,37 @@ template <class T, class Cell> class Forward {
   bool whole() const { return normed() || reset_before(); }  // rows are whole before the first activation
   int h_gates() const { return reset_before() ? 2 : Cell::H_GATES; }
 
-  void pack_options(Arena& arena, bool now) {
+  // Where the packed weights lie.
+  size_t lay_out(char* to) {
     const long H = s.hidden;
-    T* n = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
-    T* b = arena.take<T>(reset_before() ? hidden_stride : 0);
-    T* p = arena.take<T>(s.projected() ? p_panels.size(H) : 0);
-    T* gx = arena.take<T>(normed() ? panels.z_width() : 0);
-    T* gh = arena.take<T>(apart() ? panels.z_width() : 0);
-    Rn = n, bias_n = b, P = p, gain_x = gx, gain_h = gh;
-    if (!now) return;
+    Arena arena{to};
+    W = arena.take<T>(hidden_stride * Cell::X_GATES * s.input);
+    R = arena.take<T>(hidden_stride * h_gates() * width());
+    bias = arena.take<T>(panels.z_width());
+    if (!Cell::OPTIONS) return arena.used;
+    Rn = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
+    bias_n = arena.take<T>(reset_before() ? hidden_stride : 0);
+    P = arena.take<T>(s.projected() ? p_panels.size(H) : 0);
+    gain_x = arena.take<T>(normed() ? panels.z_width() : 0);
+    gain_h = arena.take<T>(apart() ? panels.z_width() : 0);
+    return arena.used;
+  }
+
+  // One of some parts of the packing.
+  void fill(int part, int parts) const {
+    panels.pack(s.W, s.input, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, W, part, parts);
+    panels.pack(s.R, width(), h_gates(), Cell::H_FIRST, Cell::h_gate, R, part, parts);
+    if (part > 0) return;
+    panels.pack_bias(s, bias);
+    if (!Cell::OPTIONS) return;
+    const long H = s.hidden;
     if (reset_before()) {
-      pack_turned(n_panels, s.R + 2 * H * H, H, n);
-      copy_padded(b, s.b_hh ? s.b_hh + 2 * H : nullptr, H, hidden_stride);
+      pack_turned(n_panels, s.R + 2 * H * H, H, Rn);
+      copy_padded(bias_n, s.b_hh ? s.b_hh + 2 * H : nullptr, H, hidden_stride);
     }
-    if (s.projected()) pack_turned(p_panels, s.options.P, H, p);
-    if (normed()) panels.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gx);
-    if (apart()) panels.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gh);
+    if (s.projected()) pack_turned(p_panels, s.options.P, H, P);
+    if (normed()) panels.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gain_x);
+    if (apart()) panels.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gain_h);
   }
   // Rows of K numbers become the columns of panels.
   static void pack_turned(Panels<T> columns, const T* weights, long K, T* to) {
@@ -192,19 +212,55 @@ template <class T, class Cell> class Forward {
   }
 
   void walk(Walk<T> rows, Own& o) const {
-    const long longest = rows.longest();
+    enter_all(rows, o);
+    const Share all{0, panels.count()};
+    long live = rows.count;
+    for (long t = 0; t < rows.longest(); ++t) {
+      live = rows.live(t, live);
+      if (few() && t % ahead() == 0) input_ahead(rows, o, t, live, all);
+      step(rows, o, t, live, all);
+      leave_all(rows, o, t, live);
+    }
+  }
+
+  void enter_all(const Walk<T>& rows, const Own& o) const {
     for (long r = 0; r < rows.count; ++r) {
       const long b = rows.rows[r];
       enter(s.begin, o, r, b);
       if (s.steps(b) == 0) leave(rows, o, r);
       for (long p = s.steps(b); p < s.time; ++p) std::memset(s.y + b * s.y_row + p * s.y_step, 0, width() * sizeof(T));
     }
-    long live = rows.count;
-    for (long t = 0; t < longest; ++t) {
-      live = rows.live(t, live);
-      if (few() && t % ahead() == 0) input_ahead(rows, o, t, live);
-      step(rows, o, t, live);
-    }
+  }
+  void leave_all(const Walk<T>& rows, const Own& o, long t, long live) const {
+    for (long r = 0; r < live; ++r)
+      if (s.steps(rows.rows[r]) == t + 1) leave(rows, o, r);
+  }
+
+  // One row shared by a team ------------------------------------------------------------------------
+
+  // How many threads share the units of a single row: they meet at every step, which must cost less than it saves.
+  int team_size() const {
+    if (Cell::OPTIONS || s.batch > 1 || s.resets || s.mask || s.packed) return 1;
+    const long most = std::min<long>({s.team, panels.count(), MOST_IN_TEAM});
+    return most > 1 && meeting_pays(double(h_gates()) * s.hidden * s.hidden) ? int(most) : 1;
+  }
+
+  void as_a_team(const Own& own, int wanted) const {
+    const Walk<T> rows(s, 0, own.rows);
+    enter_all(rows, own);
+    Meeting meeting;
+    team_of(wanted, [&](int thread, int threads) {
+      Own o = own;  // its two rows of h change places at every step, for each thread alike
+      const Share mine{panels.begin(thread, threads), panels.begin(thread + 1, threads)};
+      fill(thread, threads);
+      meeting.wait(thread, threads);
+      for (long t = 0; t < rows.longest(); ++t) {
+        if (t % ahead() == 0) input_ahead(rows, o, t, 1, mine);
+        step(rows, o, t, 1, mine);
+        meeting.wait(thread, threads);
+        if (thread == 0) leave_all(rows, o, t, 1);
+      }
+    });
   }
 
   // Row r takes on a state of row b of the batch.
@@ -215,34 +271,34 @@ template <class T, class Cell> class Forward {
   }
 
   // The input's product of the steps to come, one row of the batch at a time: its steps are the tile's rows.
-  void input_ahead(const Walk<T>& rows, const Own& o, long t, long live) const {
+  void input_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
     const long width = panels.z_width();
     for (long r = 0; r < live; ++r) {
       const long b = rows.rows[r], left = s.steps(b) - t, n = left < ahead() ? left : ahead();
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
       T* z = o.z + r * ahead() * width;
-      if (normed()) std::memset(z, 0, n * width * sizeof(T));  // biases come after the norm
-      for (long i = 0; !normed() && i < n; ++i) std::memcpy(z + i * width, bias, width * sizeof(T));
-      const T* w = W;
-      for (long u = 0; u < panels.count(); ++u) {
+      for (long u = share.first; u < share.last; ++u) {
         const int Q = Cell::X_GATES * panels.units(u);
-        T* to = z + panels.z_offset(u) + Cell::X_FIRST * L;
+        const long at = panels.z_offset(u), wide = Cell::Z * panels.units(u) * L * sizeof(T);
+        for (long i = 0; i < n; ++i) std::memcpy(z + i * width + at, normed() ? zero : bias + at, wide);  // norm: bias later
+        const T* w = W + panels.offset(u, s.input, Cell::X_GATES);
+        T* to = z + at + Cell::X_FIRST * L;
         product(n, s.input, x, s.reverse ? -s.x_step : s.x_step, 1L, w, Q, to, width, to, width);
-        w += s.input * Q * L;
       }
     }
   }
 
-  void step(const Walk<T>& rows, Own& o, long t, long live) const {
+  void step(const Walk<T>& rows, Own& o, long t, long live, Share share) const {
     const long z_all = panels.z_width(), full = whole() ? z_all : Cell::Z * Cell::UNITS * L;
     scale(rows, o, t, live);
     const T* seen = s.mask ? o.seen : o.h[0];
     long x_row = s.input;
     const T* x = few() ? nullptr : gather(rows, o, t, live, x_row);
-    const T *w = W, *m = R;
+    const T *w = W + panels.offset(share.first, s.input, Cell::X_GATES);
+    const T *m = R + panels.offset(share.first, width(), h_gates());
     const long z_row = few() ? ahead() * z_all : full;
     T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
-    for (long u = 0; u < panels.count(); ++u) {
+    for (long u = share.first; u < share.last; ++u) {
       const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
       T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!few()) {
@@ -264,8 +320,6 @@ template <class T, class Cell> class Forward {
     if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;
-    for (long r = 0; r < live; ++r)
-      if (s.steps(rows.rows[r]) == t + 1) leave(rows, o, r);
   }
 
   // The scale of the state: a restart puts another one in its place, the mask is for the product alone.

@@ -53,7 +53,8 @@ template <class T> struct Scan {
   const T* restart[2];           // h and c after a reset; null: zeros
   const T* mask;                 // the product sees mask * h; null: h itself
   bool reverse;
-  int threads;
+  int threads;  // that share the rows of the batch
+  int team;     // that share what one row has: its units, or sums over all steps
   T* y;
   long y_row, y_step;
   T* end[2];  // h and c after the last step; may be null
@@ -72,7 +73,7 @@ template <class T> struct Gradient {
   const T* dy;  // (batch, time, output) by strides
   long dy_row, dy_step;
   const T* dend[2];  // null: zeros
-  T* dz;             // (batch, time, Slots::width), room for the gates' gradients
+  T* dz;             // (batch, time, Slots::width), room for the gates' gradients; null: over what a plain cell saved
   T *dx, *dW, *dR, *db_ih, *db_hh;  // dx dense (batch, time, input); any may be null
   T *dbegin[2], *drestart[2];       // as the states; drestart may be null
   T *dpeephole, *dP, *dgain[3], *dshift[3];  // of norm_x, norm_h, norm_c; any may be null

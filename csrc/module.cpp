@@ -168,7 +168,7 @@ struct Out {  // the backward's own arrays
   nb::tuple dparts;  // as parts; None where not asked for
 };
 
-template <class T> void backward(const Call& call, const Lent& x, const Out& out) {
+template <class T> void backward(const Call& call, const Lent& x, const Out& out, bool may_lose) {
   std::vector<int64_t> order;
   Stack<T> stack = read<T>(call, x, order);
   Scan<T>& s = stack.all;
@@ -203,7 +203,7 @@ template <class T> void backward(const Call& call, const Lent& x, const Out& out
     }
   }
   nb::gil_scoped_release others_may_run;
-  stack.backward(g);
+  stack.backward(g, may_lose);
 }
 
 // A mask (sequence, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
@@ -367,11 +367,12 @@ NB_MODULE(_kernels, m) {
      "nothing was done.");
   m.def("backward", [](OST_CALL, nb::handle y, nb::handle kept, nb::handle dy, nb::handle dend_h, nb::handle dend_c,
                        nb::handle dx, nb::handle dbegin_h, nb::handle dbegin_c, nb::handle drestart_h,
-                       nb::handle drestart_c, nb::tuple dparts) {
+                       nb::handle drestart_c, nb::tuple dparts, bool may_lose) {
     const Out out{y, kept, dy, dend_h, dend_c, dx, dbegin_h, dbegin_c, drestart_h, drestart_c, dparts};
-    return by_type(x, [&](const Lent& lent, auto number) { backward<decltype(number)>(OST_PACK, lent, out); });
+    return by_type(x, [&](const Lent& lent, auto number) { backward<decltype(number)>(OST_PACK, lent, out, may_lose); });
   }, OST_ARGS, nb::arg("y"), OST_OPTIONAL("kept"), OST_OPTIONAL("dy"), OST_OPTIONAL("dend_h"), OST_OPTIONAL("dend_c"),
      OST_OPTIONAL("dx"), OST_OPTIONAL("dbegin_h"), OST_OPTIONAL("dbegin_c"), OST_OPTIONAL("drestart_h"),
-     OST_OPTIONAL("drestart_c"), nb::arg("dparts"),
-     "A stack of layers backward, into the gradients that are asked for; False as forward's.");
+     OST_OPTIONAL("drestart_c"), nb::arg("dparts"), nb::arg("may_lose"),
+     "A stack of layers backward, into the gradients that are asked for; False as forward's. `may_lose`: what was kept "
+     "may be written over.");
 }

@@ -25,7 +25,7 @@ template <class T> inline T total(Vec<T> v) {
 }
 
 // 1 in the first n lanes.
-template <class T> inline __attribute__((always_inline)) Vec<T> ones(int n) {
+template <class T> OST_INLINE Vec<T> ones(int n) {
   if (n == LANES<T>) return splat<T>(1);
   Vec<T> v{};
   for (int i = 0; i < LANES<T>; ++i) v[i] = T(i < n);

@@ -11,6 +11,9 @@
 #include <immintrin.h>
 #endif
 
+// What works on vectors in registers: a call would put them into memory.
+#define OST_INLINE inline __attribute__((always_inline))
+
 namespace {
 
 #if defined(__AVX512F__)
@@ -44,7 +47,7 @@ template <class T> inline Vec<T> load(const T* p) { return *reinterpret_cast<con
 template <class T> inline void store(T* p, Vec<T> v) { *reinterpret_cast<typename Simd<T>::Loose*>(p) = v; }
 
 // The first n lanes (1 <= n <= LANES): memory past them is neither read nor written; lanes past them read 0.
-template <class T> inline __attribute__((always_inline)) Vec<T> load(const T* p, int n) {
+template <class T> OST_INLINE Vec<T> load(const T* p, int n) {
   if (n == LANES<T>) return load(p);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
@@ -55,7 +58,7 @@ template <class T> inline __attribute__((always_inline)) Vec<T> load(const T* p,
   return v;
 #endif
 }
-template <class T> inline __attribute__((always_inline)) void store(T* p, Vec<T> v, int n) {
+template <class T> OST_INLINE void store(T* p, Vec<T> v, int n) {
   if (n == LANES<T>) return store(p, v);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
@@ -74,6 +77,11 @@ template <class T, class F> inline void by_vectors(long length, const F& f) {
   long j = 0;
   for (; j + LANES<T> <= length; j += LANES<T>) f(j, Whole<LANES<T>>{});
   if (j < length) f(j, int(length - j));
+}
+
+// A few numbers, for which calling memcpy would take longer.
+template <class T> inline void copy(T* to, const T* from, long length) {
+  by_vectors<T>(length, [&](long j, auto n) { store(to + j, load(from + j, n), n); });
 }
 
 // Two vectors whose lanes are blocks of D: the blocks that stand crosswise change places.
@@ -105,28 +113,40 @@ template <class T, int D> inline void exchange_all(Vec<T>* v) {
 // A square of as many vectors as a vector has lanes, turned over its diagonal (Eklundh 1972).
 template <class T> inline void transpose(Vec<T>* v) { exchange_all<T, 1>(v); }
 
-// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. NaN stays NaN; out of range gives the
-// largest or smallest normal number, which is as good as infinity or 0 for the functions below.
-inline Vec<float> exp(Vec<float> x) {
+// x cut off at -most and most; NaN stays NaN (of two operands min and max hand on the second).
+OST_INLINE Vec<float> within(Vec<float> x, float most) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_max_ps((__m512)splat(-most), _mm512_min_ps((__m512)splat(most), (__m512)x));
+#elif defined(__AVX2__)
+  return (Vec<float>)_mm256_max_ps((__m256)splat(-most), _mm256_min_ps((__m256)splat(most), (__m256)x));
+#else
+  x = x > splat(most) ? splat(most) : x;
+  return x < splat(-most) ? splat(-most) : x;
+#endif
+}
+
+// exp(k x) = 2^n 2^r, n = round(k x / ln 2), |r| <= 1/2. NaN stays NaN; out of range gives a number next to the
+// largest or smallest there is, which is as good as infinity or 0 for the functions below. k costs nothing.
+OST_INLINE Vec<float> exp_of(Vec<float> x, float k) {
   using V = Vec<float>;
   using I = typename Simd<float>::Int;
-  x = x > splat(88.0f) ? splat(88.0f) : x;
-  x = x < splat(-87.0f) ? splat(-87.0f) : x;
-  const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number, found in the low bits
-  const V t = x * 1.44269504088896341f + magic, n = t - magic;
-  const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-  V p = splat(1.9875691500e-4f);  // polynomial of Moshier's Cephes, expf
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  return p * (V)(((I)t << 23) + 0x3f800000);
+  const float by = k * 1.44269504088896341f, most = 125.0f / (by < 0 ? -by : by);
+  x = within(x, most);
+  const V magic = splat(12582912.0f);  // 1.5 * 2^23: the sum's last bits are n
+  const V t = x * by + magic, n = t - magic;
+  const V r = x * by - n;              // one rounding: the compiler fuses it
+  V p = splat(1.326472731307149e-3f);  // 2^r within 1e-7, and 1 at 0: least largest relative error (Lawson 1961)
+  p = p * r + 9.671512991189957e-3f;
+  p = p * r + 5.550733581185341e-2f;
+  p = p * r + 2.4022242426872253e-1f;
+  p = p * r + 6.931470036506653e-1f;
+  p = p * r + 1.0f;
+  return (V)((I)p + ((I)t << 23));
 }
-inline Vec<double> exp(Vec<double> x) {
+OST_INLINE Vec<double> exp_of(Vec<double> x, double k) {
   using V = Vec<double>;
   using I = typename Simd<double>::Int;
+  x *= k;
   x = x > splat(708.0) ? splat(708.0) : x;
   x = x < splat(-708.0) ? splat(-708.0) : x;
   const V magic = splat(6755399441055744.0);  // 1.5 * 2^52
@@ -141,8 +161,8 @@ inline Vec<double> exp(Vec<double> x) {
 }
 
 // 1 / x: for float an estimate and one Newton step where the machine has one (error below 2^-22).
-inline Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
-inline Vec<float> reciprocal(Vec<float> x) {
+OST_INLINE Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
+OST_INLINE Vec<float> reciprocal(Vec<float> x) {
 #if defined(__AVX512F__)
   const Vec<float> e = (Vec<float>)_mm512_rcp14_ps((__m512)x);
   return e * (2.0f - x * e);
@@ -151,7 +171,7 @@ inline Vec<float> reciprocal(Vec<float> x) {
 #endif
 }
 
-template <class T> inline Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp(-x)); }
-template <class T> inline Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp(x + x) + T(1)); }
+template <class T> OST_INLINE Vec<T> sigmoid_of(Vec<T> x) { return reciprocal(T(1) + exp_of(x, T(-1))); }
+template <class T> OST_INLINE Vec<T> tanh_of(Vec<T> x) { return T(1) - T(2) * reciprocal(exp_of(x, T(2)) + T(1)); }
 
 }  // namespace

@@ -13,10 +13,10 @@ template <class T> struct Spot {
   T* row;         // a whole row beside the cell's: c' before its norm, or a second product
   T* peephole;    // where this row of the batch gathers the gradient of p, at j
 
-  inline __attribute__((always_inline)) Vec<T> mix(Vec<T> old, Vec<T> made) const {
+  OST_INLINE Vec<T> mix(Vec<T> old, Vec<T> made) const {
     return kept * old + (T(1) - kept) * made;
   }
-  static inline __attribute__((always_inline)) void add(T* sum, Vec<T> v, int n) { store(sum, load(sum, n) + v, n); }
+  static OST_INLINE void add(T* sum, Vec<T> v, int n) { store(sum, load(sum, n) + v, n); }
 };
 
 }  // namespace

@@ -38,11 +38,11 @@ struct Kept {
 };
 
 // As many threads as there is work for: starting one costs what about half a million multiplications do.
-template <class T> int threads_for(const Scan<T>& s, int asked) {
+template <class T> int workers_for(const Scan<T>& s, int asked) {
   double steps = double(s.batch) * s.time;
   if (s.lengths) steps = double(std::accumulate(s.lengths, s.lengths + s.batch, int64_t(0)));
   const double work = steps * gates_of(s.kind) * s.hidden * (s.input + s.hidden);
-  const double most = std::min({double(asked), double(MOST_THREADS), double(s.batch), work / 4e5 + 1});
+  const double most = std::min({double(asked), double(MOST_THREADS), work / 4e5 + 1});
   return std::max(1, int(most));
 }
 
@@ -66,11 +66,13 @@ template <class T> struct Stack {
     }
   }
 
-  // `g` holds the stack's own gradients: dx below it, dy above it, row 0's of the states.
-  void backward(const Gradient<T>& g) const {
+  // `g` holds the stack's own gradients: dx below it, dy above it, row 0's of the states. Where what was kept may be
+  // lost, the gates' gradients take its place: half the memory, and no fresh lines to fetch.
+  void backward(const Gradient<T>& g, bool may_lose) const {
     const auto run = of_type<T>(chosen()).backward;
     const long steps = all.batch * all.time, lowest = lowest_wanted(g);
-    const Block dz(steps * Slots::of(all).width * sizeof(T));
+    const bool over = may_lose && all.kind != RNN && std::all_of(parts.begin(), parts.end(), [&](const Part<T>& p) { return plain(p); });
+    const Block dz(over ? 0 : steps * Slots::of(all).width * sizeof(T));
     const Block between(layers == 1 ? 0 : 2 * plan().between * sizeof(T));
     const Block second(directions == 1 ? 0 : steps * std::max(all.input, width()) * sizeof(T));
     for (long k = layers - 1; k >= lowest; --k) {
@@ -80,7 +82,7 @@ template <class T> struct Stack {
         Gradient<T> own = gradient(g, k * directions + d);
         if (k + 1 < layers) own.dy = half(between, k), own.dy_step = width(), own.dy_row = all.time * width();
         if (own.dy) own.dy += d * all.output;
-        own.dz = reinterpret_cast<T*>(dz.data());
+        own.dz = over ? nullptr : reinterpret_cast<T*>(dz.data());
         own.dx = !below || d == 0 ? below : reinterpret_cast<T*>(second.data());
         const Block scratch(run(s, own, nullptr));
         run(s, own, scratch.data());
@@ -93,6 +95,11 @@ template <class T> struct Stack {
   T* half(const Block& block, long k) const { return reinterpret_cast<T*>(block.data()) + k % 2 * plan().between; }
   static void add(T* to, const T* from, long n) {
     for (long i = 0; i < n; ++i) to[i] += from[i];
+  }
+  bool plain(const Part<T>& part) const {
+    Scan<T> s = all;
+    s.options = part.options;
+    return s.plain();
   }
   // h (state 0) or c of row r.
   template <class U> U* row(U* const* states, int state, long r) const {
@@ -116,7 +123,8 @@ template <class T> struct Stack {
     for (int i = 0; i < 2; ++i)
       s.begin[i] = row(all.begin, i, r), s.restart[i] = row(all.restart, i, r), s.end[i] = row(all.end, i, r);
     s.saved = kept && plan().saved ? kept + r * plan().saved : nullptr;
-    s.threads = threads_for(s, all.threads);
+    const int workers = workers_for(s, all.threads);
+    s.threads = int(std::min<long>(workers, std::max(1L, s.batch))), s.team = workers;
     return s;
   }
 

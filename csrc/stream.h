@@ -14,7 +14,7 @@ template <class T> class Stream {
   // One more layer on top, of which a scan says the cell, its weights and (as `begin`) one row of each state to start
   // from. All of them may go away afterwards.
   void add(Scan<T> s) {
-    s.batch = batch_, s.time = 1, s.input = width(), s.threads = 1;
+    s.batch = batch_, s.time = 1, s.input = width(), s.threads = s.team = 1;
     auto layer = std::make_unique<Layer>();
     layer->states = s.kind == LSTM ? 2 : 1;
     layer->state.resize(batch_ * (s.output + s.hidden));

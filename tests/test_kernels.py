@@ -46,7 +46,10 @@ def arguments(
     return inputs, plan
 
 
-def compare(inputs, plan, tolerance):
+def compare(inputs, plan, tolerance, plain=False):
+    if plain:
+        plan = plan._replace(options=None)
+        inputs = inputs[: kernel.SHARED + plan.own]
     wanted = [v for v in inputs if v is not None and v.requires_grad]
     slow_y, slow_end = reference.run_reference(inputs, plan)
     y, *end = fused._Fused.apply(plan, *inputs)
@@ -74,7 +77,7 @@ def test_equals_the_reference(kind, dtype, size):
         for flags in range(8):
             on = {"lengths": bool(flags & 1), "resets": bool(flags & 2), "mask": bool(flags & 4)}
             inputs, plan = arguments(kind, *size, B, T, bias=flags != 3, dtype=dtype, reverse=flags % 3 == 1, **on)
-            compare(inputs, plan, tolerance)
+            compare(inputs, plan, tolerance, plain=flags != 5)
 
 
 @pytest.mark.parametrize("activation", kernel.ACTIVATIONS)
@@ -205,6 +208,24 @@ def test_threads_do_not_change_a_bit(kind):
         found.append(torch.cat([y.flatten(), *[p.grad.flatten() for p in layer.parameters()]]).detach())
     torch.set_num_threads(before)
     assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
+def test_a_team_that_shares_a_single_row_does_not_change_a_bit(kind, lengths):
+    inputs, plan = arguments(kind, 19, 210, 1, 60, bias=True, dtype=torch.float32, lengths=False, resets=False,
+                             mask=False, reverse=lengths)  # fmt: skip
+    inputs = inputs._replace(lengths=torch.tensor([47]) if lengths else None)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 2, 3, 5, 2):
+        torch.set_num_threads(threads)
+        y, *end = fused._Fused.apply(plan, *inputs)
+        sources = [v for v in inputs if v is not None and v.requires_grad]
+        gradients = torch.autograd.grad([y.square().sum(), *(s.sum() for s in end)], sources)
+        found.append(torch.cat([v.flatten() for v in (y, *end, *gradients)]))
+    torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+    compare(inputs, plan, 1e-5, plain=True)
 
 
 def test_many_python_threads_at_once():

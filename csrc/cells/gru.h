@@ -20,7 +20,7 @@ template <class T, bool WITH> struct Gru {
   static constexpr int dz_of_h(int gate) { return gate; }
 
   // With the reset before the product slot r is that gate itself, and n's product lies in `at.row`.
-  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V h, T*, T* saved, int lanes) {
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V h, T*, T* saved, int lanes) {
     constexpr int L = LANES<T>;
     const bool before = WITH && s.options.reset_before;
     const V r = before ? load(z + L) : sigmoid_of<T>(load(z + L)), u = sigmoid_of<T>(load(z + 2 * L));
@@ -36,7 +36,7 @@ template <class T, bool WITH> struct Gru {
 
   struct Back { V dz[DZ], dh, dc; };
   // With the reset before the product dz of r is not yet known here.
-  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const Spot<T>&, const T* saved, int lanes, V, V h, V, V dh, V) {
+  static OST_INLINE Back backward(const Scan<T>& s, const Spot<T>&, const T* saved, int lanes, V, V h, V, V dh, V) {
     const long H = s.hidden;
     const V r = load(saved, lanes), u = load(saved + H, lanes), n = load(saved + 2 * H, lanes);
     const V dn = dh * (T(1) - u) * (T(1) - n * n), dz_u = dh * (h - n) * u * (T(1) - u);

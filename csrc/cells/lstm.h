@@ -18,7 +18,7 @@ template <class T, bool WITH> struct Lstm {
   static constexpr int dz_of_h(int gate) { return gate; }
 
   // h', or o alone where the norm of the whole row of c' has to come first.
-  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T* c, T* saved, int n) {
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T* c, T* saved, int n) {
     constexpr int L = LANES<T>;
     const long H = s.hidden;
     const T* p = WITH && s.options.peephole ? s.options.peephole + at.j : nullptr;
@@ -46,7 +46,7 @@ template <class T, bool WITH> struct Lstm {
 
   struct Back { V dz[DZ], dh, dc; };  // dh, dc: what goes on to the step before, without R's part
   // With a norm of c', `at.row` has the gradient that comes by way of it.
-  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const Spot<T>& at, const T* saved, int n, V, V, V c, V dh, V dc) {
+  static OST_INLINE Back backward(const Scan<T>& s, const Spot<T>& at, const T* saved, int n, V, V, V c, V dh, V dc) {
     const long H = s.hidden;
     const V i = load(saved, n), f = load(saved + H, n), g = load(saved + 2 * H, n), o = load(saved + 3 * H, n);
     const bool zoned = WITH && s.options.zoned;

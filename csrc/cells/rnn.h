@@ -36,14 +36,14 @@ template <class T, bool WITH> struct Rnn {
     }
   }
 
-  static inline __attribute__((always_inline)) V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T*, T* saved, int n) {
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T*, T* saved, int n) {
     const V h = activate(s.activation, load(z));
     if (WITH && saved && s.options.zoned) store(saved + at.raw * s.hidden, h, n);
     return h;
   }
 
   struct Back { V dz[DZ], dh, dc; };
-  static inline __attribute__((always_inline)) Back backward(const Scan<T>& s, const Spot<T>& at, const T* saved, int n, V h, V, V, V dh, V) {
+  static OST_INLINE Back backward(const Scan<T>& s, const Spot<T>& at, const T* saved, int n, V h, V, V, V dh, V) {
     if (WITH && s.options.zoned) h = load(saved + at.raw * s.hidden, n);
     return {{dh * slope(s.activation, h)}, V{}, V{}};
   }

@@ -62,7 +62,7 @@ def forward(kind: int, activation: int, reverse: bool, layers: int, directions: 
     A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, nothing was done.
     """
 
-def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple) -> bool:
+def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple, may_lose: bool) -> bool:
     """
-    A stack of layers backward, into the gradients that are asked for; False as forward's.
+    A stack of layers backward, into the gradients that are asked for; False as forward's. `may_lose`: what was kept may be written over.
     """

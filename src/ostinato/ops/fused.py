@@ -100,7 +100,7 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         y, end, kept = kernel.forward(tensors, plan, keep=True)
-        ctx.plan = plan
+        ctx.plan, ctx.lost = plan, False
         ctx.save_for_backward(y, kept, *tensors)  # held by torch, which lets go of it after the backward
         ctx.set_materialize_grads(False)
         return y, *end
@@ -111,7 +111,10 @@ class _Fused(torch.autograd.Function):
         wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or probes.transforming() or any(map(probes.batched, gradients)):
             return None, *by_reference(tensors, ctx.plan, gradients, wanted)
-        return None, *kernel.backward(tensors, ctx.plan, y, kept, gradients, wanted)
+        if ctx.lost:  # a graph that is walked again: the first walk wrote over what was kept
+            kept = kernel.forward(tensors, ctx.plan, keep=True)[2]
+        ctx.lost = ctx.plan.options is None and kept is not None
+        return None, *kernel.backward(tensors, ctx.plan, y, kept, gradients, wanted, may_lose=ctx.lost)
 
 
 # The custom op: what torch.compile and torch.export see ---------------------------------------------

@@ -164,11 +164,15 @@ def backward(
     kept: Tensor | None,
     gradients: Tensors,
     wanted: Sequence[bool],
+    may_lose: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of those of `tensors` that are `wanted`, from those of y, h and c."""
+    """The gradients of those of `tensors` that are `wanted`, from those of y, h and c.
+
+    `may_lose`: what was kept may be written over, which takes less memory and time.
+    """
     given = [g if g is None else g.resolve_neg() for g in (*gradients, None)[:3]]
     out = tuple(_room(v) if w and v is not None else None for v, w in zip(tensors, wanted, strict=True))
-    _call(_kernels.backward, tensors, plan, y, kept, *given, *out[: SHARED - 2], out[SHARED:])
+    _call(_kernels.backward, tensors, plan, y, kept, *given, *out[: SHARED - 2], out[SHARED:], may_lose)
     return out
 
 
@@ -188,11 +192,11 @@ def _call(run: Any, tensors: Tensors, plan: Plan, *more: Any) -> None:
 def _dense(given: Any) -> Any:
     if isinstance(given, tuple):
         return tuple(map(_dense, given))
-    return given if given is None else given.contiguous()
+    return given.contiguous() if isinstance(given, Tensor) else given
 
 
 def _lend(given: Any) -> Any:
-    if LENDS or given is None:
+    if LENDS or given is None or isinstance(given, bool):
         return given
     return tuple(map(_lend, given)) if isinstance(given, tuple) else given.detach().numpy()
 
