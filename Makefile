@@ -51,8 +51,10 @@ lint: .venv/dev  ## ruff, mypy, and the floors of the house
 bench: .venv/dev  ## our layers beside other libraries', in turns: writes docs/speed.md (half an hour, alone on the machine)
 	@$(PIP) install -c constraints.txt -e '.[bench]'
 	$(BIN)/ostinato bench --out docs $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/convolution.py
+	$(BIN)/python benchmarks/words.py
 
-figures: .venv/dev  ## published-data runs: make figures TASK=forecast DATA=folder
+figures: .venv/dev  ## published-data runs: make figures TASK=forecast|classify|tag|generate DATA=folder
 	$(BIN)/python benchmarks/figures.py --task $(TASK) --data "$(DATA)" $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
 
 docs: .venv/dev  ## build the documentation into build/docs/index.html

@@ -35,13 +35,13 @@ template <class T, class Cell> class Backward {
   const Saved kept;
   const Slots slots;
   T* const dz_of_all;
-  const long across;  // numbers of dz in a step
+  const long across, dz_h;  // numbers of dz in a step, and where those of R h begin, if apart
   T *R, *W, *P, *zero, *sums_of_rows, *sums_of_steps;
 
   struct Own {
     long* rows;
     T *dh, *dc, *direct, *dz;      // round one
-    T *dm, *row, *hat;             // with options: the gradient of m, two rows beside
+    T *dm, *row, *hat, *before;    // with options: the gradient of m, rows beside, dz before its norm
     T *lines, *columns, *out;      // round two
   };
 
@@ -49,7 +49,9 @@ template <class T, class Cell> class Backward {
   Backward(const Scan<T>& s, const Gradient<T>& g)
       : s(s), g(g), H(s.hidden), O(Cell::OPTIONS ? s.output : s.hidden), D(s.input), hidden_stride(padded<T>(H)),
         stride(padded<T>(O)), h_panels{O}, x_panels{s.input}, m_panels{H}, kept(Saved::of(s)), slots(Slots::of(s)),
-        dz_of_all(g.dz ? g.dz : s.saved), across(Cell::OPTIONS ? slots.width : (g.dz ? Cell::DZ : Cell::SAVED) * H) {}
+        dz_of_all(g.dz ? g.dz : s.saved + kept.dz(normed(), H)),
+        across(g.dz ? (Cell::OPTIONS ? slots.width : Cell::DZ * H) : saved_width()),
+        dz_h(g.dz ? slots.h : (kept.hat_h - kept.hat_x) * H) {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
@@ -116,6 +118,7 @@ template <class T, class Cell> class Backward {
     o.dm = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(normed() ? hidden_stride : 0);
     o.hat = arena.take<T>(normed() ? hidden_stride : 0);
+    o.before = arena.take<T>(normed() ? Cell::X_GATES * H + L : 0);
     o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
     o.lines = arena.take<T>(CHUNK * line_stride());
     o.columns = arena.take<T>(CHUNK * WIDEST * L);
@@ -279,7 +282,8 @@ template <class T, class Cell> class Backward {
     const T* h0 = Cell::STATES > 1 ? zero : before(0, b, t, p, again);
     const T* c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
     const T* saved = s.saved + at * saved_width();
-    T *dz = g.dz + at * slots.width, *near = o.dz + r * Cell::H_GATES * H, *dm = o.dm + r * hidden_stride;
+    T *dz = normed() ? o.before : dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
+    T* dm = o.dm + r * hidden_stride;
     T *passed = o.direct + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
     const Sums sums(s);
     T* gathered = sums_of_rows + b * sums.width;
@@ -302,7 +306,7 @@ template <class T, class Cell> class Backward {
       if (Cell::STATES > 1) store(dc + j, back.dc);
       else store(passed + j, load(passed + j) + back.dh);
     });
-    if (normed()) norms(saved, gathered, dz, near);
+    if (normed()) norms(saved, gathered, dz, near, dz_of_all + at * across);
   }
 
   // LN of c': dm becomes dm * m, the row beside it the gradient that c' has by way of its norm.
@@ -318,20 +322,19 @@ template <class T, class Cell> class Backward {
       store(o.hat + j, hat), store(o.row + j, inner), store(dm + j, d * og * out);
       Spot<T>::add(shift + j, inner, n);
     });
-    norm_backward(H, o.hat, norm.gain, scale, o.row, gathered + Sums(s).gain_c);
+    norm_backward(H, o.hat, norm.gain, scale, o.row, gathered + Sums(s).gain_c, o.row);
   }
 
-  // Through LN(W x) and LN(R h): dz of x lies in its place, that of h in `near`. The RNN has one norm for both.
-  void norms(const T* saved, T* gathered, T* dz, T* near) const {
+  // Through LN(W x) and LN(R h), from what x and h got before their norms into the step's dz, which may lie over their
+  // normed rows. The RNN has one norm for both.
+  void norms(const T* saved, T* gathered, T* before, T* near, T* dz) const {
     const Sums sums(s);
     const T* numbers = saved + kept.slots * H;
-    norm_backward(Cell::X_GATES * H, saved + kept.hat_x * H, s.options.norm_x.gain, numbers[0], dz, gathered + sums.gain_x);
-    if (apart()) {
-      norm_backward(Cell::H_GATES * H, saved + kept.hat_h * H, s.options.norm_h.gain, numbers[1], near, gathered + sums.gain_h);
-      std::memcpy(dz + slots.h, near, Cell::H_GATES * H * sizeof(T));
-    } else {
-      std::memcpy(near, dz, Cell::H_GATES * H * sizeof(T));
-    }
+    norm_backward(Cell::X_GATES * H, saved + kept.hat_x * H, s.options.norm_x.gain, numbers[0], before,
+                  gathered + sums.gain_x, dz, apart() ? nullptr : near);
+    if (apart())
+      norm_backward(Cell::H_GATES * H, saved + kept.hat_h * H, s.options.norm_h.gain, numbers[1], near,
+                    gathered + sums.gain_h, near, dz + dz_h);
   }
 
   // The reset before the product: from dz of n come that of r, and r's share of what the product saw.
@@ -394,7 +397,7 @@ template <class T, class Cell> class Backward {
     const long all = Cell::X_GATES * H;
     T *x = g.db_ih, *h = g.db_hh;
     const Range P{slots.out, O, {out(), {}}, {}};
-    if (apart()) return {{{0, all, {x_for(0), {}}, {}}, {slots.h, all, {h_for(0), {}}, {}}, P}};
+    if (apart()) return {{{0, all, {x_for(0), {}}, {}}, {dz_h, all, {h_for(0), {}}, {}}, P}};
     if (reset_before())
       return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {x_for(2 * H), reset_for(2 * H)}, {from(x, 2 * H), from(h, 2 * H)}}, {}}};
     if (Cell::DZ > Cell::X_GATES)  // the GRU's n sees x and h through different columns

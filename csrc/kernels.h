@@ -73,7 +73,7 @@ template <class T> struct Gradient {
   const T* dy;  // (batch, time, output) by strides
   long dy_row, dy_step;
   const T* dend[2];  // null: zeros
-  T* dz;             // (batch, time, Slots::width), room for the gates' gradients; null: over what a plain cell saved
+  T* dz;             // (batch, time, Slots::width), room for the gates' gradients; null: over what was saved, if `may_lose`
   T *dx, *dW, *dR, *db_ih, *db_hh;  // dx dense (batch, time, input); any may be null
   T *dbegin[2], *drestart[2];       // as the states; drestart may be null
   T *dpeephole, *dP, *dgain[3], *dshift[3];  // of norm_x, norm_h, norm_c; any may be null
@@ -108,6 +108,13 @@ struct Saved {
   int hat_x, hat_h;  // the normed rows, without gain and shift
   int slots, numbers;
   long width(long hidden) const { return slots * hidden + numbers; }
+
+  // Whether the gates' gradients find room over what was saved: a plain cell's over its gates, a normed one's over the
+  // normed rows.
+  template <class T> static bool may_lose(const Scan<T>& s) {
+    return s.plain() ? s.kind != RNN : s.options.normed() && !s.projected();
+  }
+  long dz(bool normed, long hidden) const { return normed ? hat_x * hidden : 0; }
 
   // First the cell's own: LSTM i f g o c', GRU r z n q.
   Saved(Kind kind, bool reset_before, bool projected, bool normed, bool zoned) {

@@ -51,9 +51,10 @@ template <class T, int SLOTS> Stats<T> statistics(const T* row, long spread, lon
   return {mean, T(1) / std::sqrt(total<T>(squares[0] + squares[1]) / count + T(1e-5))};
 }
 
-// dv of a dense row v whose normed values are `hat`, in place of d = d LN(v); d * hat is added to `gains`.
+// dv of a dense row v whose normed values are `hat`, from d = d LN(v), which is lost; d * hat is added to `gains`.
+// `to` may be d or hat; `also` takes the same, or is null.
 template <class T>
-void norm_backward(long count, const T* hat, const T* gain, T scale, T* d, T* gains) {
+void norm_backward(long count, const T* hat, const T* gain, T scale, T* d, T* gains, T* to, T* also = nullptr) {
   Vec<T> along{}, across{};
   by_vectors<T>(count, [&](long j, auto n) {
     const Vec<T> h = load(hat + j, n), part = load(d + j, n);
@@ -64,7 +65,9 @@ void norm_backward(long count, const T* hat, const T* gain, T scale, T* d, T* ga
   });
   const T mean = total<T>(along) / T(count), slope = total<T>(across) / T(count);
   by_vectors<T>(count, [&](long j, auto n) {
-    store(d + j, scale * (load(d + j, n) - mean - load(hat + j, n) * slope), n);
+    const Vec<T> v = scale * (load(d + j, n) - mean - load(hat + j, n) * slope);
+    store(to + j, v, n);
+    if (also) store(also + j, v, n);
   });
 }
 

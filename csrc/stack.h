@@ -71,7 +71,7 @@ template <class T> struct Stack {
   void backward(const Gradient<T>& g, bool may_lose) const {
     const auto run = of_type<T>(chosen()).backward;
     const long steps = all.batch * all.time, lowest = lowest_wanted(g);
-    const bool over = may_lose && all.kind != RNN && std::all_of(parts.begin(), parts.end(), [&](const Part<T>& p) { return plain(p); });
+    const bool over = may_lose && may_lose_all();
     const Block dz(over ? 0 : steps * Slots::of(all).width * sizeof(T));
     const Block between(layers == 1 ? 0 : 2 * plan().between * sizeof(T));
     const Block second(directions == 1 ? 0 : steps * std::max(all.input, width()) * sizeof(T));
@@ -96,10 +96,12 @@ template <class T> struct Stack {
   static void add(T* to, const T* from, long n) {
     for (long i = 0; i < n; ++i) to[i] += from[i];
   }
-  bool plain(const Part<T>& part) const {
-    Scan<T> s = all;
-    s.options = part.options;
-    return s.plain();
+  bool may_lose_all() const {
+    return std::all_of(parts.begin(), parts.end(), [&](const Part<T>& part) {
+      Scan<T> s = all;
+      s.options = part.options;
+      return Saved::may_lose(s);
+    });
   }
   // h (state 0) or c of row r.
   template <class U> U* row(U* const* states, int state, long r) const {

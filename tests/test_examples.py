@@ -1,6 +1,6 @@
 """The examples run, and show what they say they show."""
 
-from examples import accelerate, forecast_sunspots, own_cell, stream_without_torch
+from examples import accelerate, correction, forecast_sunspots, own_cell, stream_without_torch
 
 
 def test_a_model_of_torch_is_accelerated():
@@ -18,3 +18,9 @@ def test_streaming_equals_the_whole_sequence():
 def test_the_sunspots_are_forecast():
     ours, naive = forecast_sunspots.main(epochs=3)
     assert 0 < ours < 2 * naive
+
+
+def test_what_comes_after_the_verb_is_read_by_both_directions_alone():
+    both, forwards = correction.main(count=600, epochs=15)
+    assert both > 0.85
+    assert forwards < 0.6  # one of three times, and it cannot know which

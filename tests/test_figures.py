@@ -359,12 +359,12 @@ def test_the_page_shows_ours_beside_published_and_the_best_classical(tmp_path: P
     }  # fmt: skip
     run = {"commit": "abc", "seconds": 12.34, "machine": "a machine"}
     kept = {"a": ledger.newest(ledger.lines_of("forecast", row, found, False, **run), "forecast", row, False)}
-    text = page.page("forecast", (row, NAMED["airline"]), kept)
+    text = page.page("forecast", (row, NAMED["airline"]), kept, forecast.SHEET)
     assert "| a | mae | 2 | 1.25 Somebody | 4 | 3 drift | 1 | 12.3 |" in text
     assert "| a | direction | 0.5 | - | 0.7 | 0.7 seasonal_naive | 0.9 | 12.3 |" in text
     assert "| a | `ostinato forecast DATA/a.csv` | the last week | 4 | abc |" in text
     assert "- a: Somebody (1999)." in text
     assert "airline" not in text
     console = Console(width=120, record=True, file=(tmp_path / "screen").open("w"))
-    page.show(kept, console)
+    page.show(kept, forecast.SHEET, console)
     assert "1.25 Somebody" in console.export_text()

@@ -260,3 +260,34 @@ def test_direction_says_what_it_lacks() -> None:
         metrics.direction(GUESS, TRUTH, last=np.zeros(7))
     with pytest.raises(ValueError, match="last is NaN where the target is known"):
         metrics.direction([1.0], [2.0], last=NAN)
+
+
+def test_f1_auroc_and_calibration_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    random = np.random.default_rng(4)
+    truth, score = random.integers(0, 2, 200), random.integers(0, 20, 200) / 20  # with ties
+    guess = (score > 0.4).astype(int)
+    for positive in (0, 1):
+        assert metrics.f1(guess, truth, positive) == pytest.approx(f1_score(truth, guess, pos_label=positive))
+    assert metrics.auroc(score, truth) == pytest.approx(roc_auc_score(truth, score))
+    assert metrics.auroc(truth, truth) == 1
+    assert metrics.auroc(-truth, truth) == 0
+    assert metrics.f1(["a"], ["a"], positive="b") == 0
+
+
+def test_auroc_needs_both_classes() -> None:
+    for target in ([1, 1], [0, 0], [0, 2]):
+        with pytest.raises(ValueError, match="auroc: targets must be 0 and 1, both of them"):
+            metrics.auroc([0.1, 0.2], target)
+
+
+def test_calibration_error_by_hand() -> None:
+    sure = [0.95, 0.95, 0.95, 0.95, 0.55, 0.55, 1.0]
+    right = [1, 1, 1, 0, 1, 0, 1]
+    expected = (abs((3 + 1) - (4 * 0.95 + 1.0)) + abs(1 - 1.1)) / 7
+    assert metrics.calibration_error(sure, right, bins=10) == pytest.approx(expected)
+    random = np.random.default_rng(5)
+    p = random.uniform(0.5, 1, 20_000)
+    assert metrics.calibration_error(p, random.random(20_000) < p) < 0.02
+    assert metrics.calibration_error(p, random.random(20_000) < p - 0.3) == pytest.approx(0.3, abs=0.02)

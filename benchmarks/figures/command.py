@@ -16,23 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from . import ledger
-from .page import page, show
+from .page import Sheet, page, show
 from .row import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).resolve().parents[1] / "figures.py"
-TASKS = ("forecast",)
+TASKS = ("classify", "forecast", "generate", "tag")
 FAILED, REFUSED, STOPPED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, print the table, write the docs' page; 1 where a row came to nothing."""
     words = _parsed(arguments)
-    rows: tuple[Row, ...] = import_module(f"{__package__}.{words.task}").ROWS
+    home = import_module(f"{__package__}.{words.task}")
+    rows: tuple[Row, ...] = home.ROWS
     try:
         if words.child:
             return _child(_named(rows, words.child)[0], words)
-        return _all(rows, words)
+        return _all(rows, home.SHEET, words)
     except (ValueError, OSError) as error:
         print(f"figures: error: {error}", file=sys.stderr)
         return REFUSED
@@ -84,7 +85,7 @@ def _named(rows: tuple[Row, ...], only: str | None) -> list[Row]:
     return [row for row in rows if row.name in names]
 
 
-def _all(rows: tuple[Row, ...], words: argparse.Namespace) -> int:
+def _all(rows: tuple[Row, ...], sheet: Sheet, words: argparse.Namespace) -> int:
     """Rows that are there are passed over; one that fails is told and the others go on."""
     out = words.out or ROOT
     file = out / "benchmarks" / "figures.jsonl"
@@ -105,7 +106,7 @@ def _all(rows: tuple[Row, ...], words: argparse.Namespace) -> int:
         made = {"commit": ledger.commit(ROOT), "seconds": time.monotonic() - began, "machine": machine}
         print(f"{row.name}: {made['seconds']:.0f} s", file=sys.stderr, flush=True)
         ledger.append(file, ledger.lines_of(words.task, row, found, words.quick, **made))
-    _tell(rows, words, out, file)
+    _tell(rows, sheet, words, out, file)
     return FAILED if failed else 0
 
 
@@ -148,7 +149,7 @@ def _child(row: Row, words: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(rows: tuple[Row, ...], words: argparse.Namespace, out: Path, file: Path) -> None:
+def _tell(rows: tuple[Row, ...], sheet: Sheet, words: argparse.Namespace, out: Path, file: Path) -> None:
     """Both tables, of all rows that are there, also those that were not asked for."""
     from ostinato.format import replace_text
 
@@ -157,8 +158,8 @@ def _tell(rows: tuple[Row, ...], words: argparse.Namespace, out: Path, file: Pat
     found = {name: each for name, each in newest.items() if each}
     if not found:
         return
-    show(found)
+    show(found, sheet)
     target = out / "docs" / f"figures-{words.task}.md"
     target.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(target, page(words.task, rows, found))
+    replace_text(target, page(words.task, rows, found, sheet))
     print(f"wrote {target}", file=sys.stderr)

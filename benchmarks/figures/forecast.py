@@ -5,12 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from . import ett, m3
+from .page import Sheet
 from .row import Row
 
 M4 = "Makridakis, Spiliotis and Assimakopoulos (2020), The M4 Competition, hourly series"
 SEGRNN = "Lin et al. (2023), SegRNN, arXiv 2308.11200; the table for look-back 96 in the authors' repository"
 THETA = "Makridakis and Hibon (2000), The M3-Competition, as in table 14 of Oreshkin et al. (2020), N-BEATS"
 
+SHEET = Sheet(
+    "seasonal_naive",
+    "Less is better, but for direction (more) and coverage (the nearer to its level the better). The best classical "
+    "baseline is the best of naive, seasonal naive, drift, Markov chain, Naive2, ARIMA and ETS, as far as they were "
+    "run on all that is held out.",
+)
 LAST = "the last horizons, one to five by the length of the data, each two of the shortest seasons"
 WEATHER = "DEWP,TEMP,PRES,cbwd,Iws,Is,Ir"
 

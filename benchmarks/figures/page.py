@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
@@ -14,12 +15,30 @@ from ostinato.interfaces.screen import number
 from .ledger import Line
 from .row import Row
 
-NETWORKS = ("feed_forward", "outlook")  # baselines that are parts of this project, and so not classical
-HIGHER = ("direction",)  # metrics of which more is better
-HEADER = ("data", "metric", "ostinato", "published", "seasonal naive", "best classical", "feed-forward", "seconds")
+NETWORKS = ("feed_forward", "outlook", "tcn")  # baselines that are parts of this project, and so not classical
+HIGHER = ("direction", "accuracy", "f1", "macro_f1", "auroc", "exact_match")  # metrics of which more is better
 WIDE = 120  # columns of the terminal's table at least: a narrower one would drop words
 
 Found = Mapping[str, Mapping[str, Line]]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What the page of a task says of its figures.
+
+    Attributes:
+        simple: the baseline that has a column of its own.
+        words: which way metrics are better, and what the classical baselines are.
+    """
+
+    simple: str
+    words: str
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        simple = self.simple.replace("_", " ")
+        return ("data", "metric", "ostinato", "published", simple, "best classical", "feed-forward", "seconds")
 
 
 def best(line: Line) -> tuple[str, float] | None:
@@ -36,31 +55,31 @@ def best(line: Line) -> tuple[str, float] | None:
     return name, classical[name]
 
 
-def cells(line: Line) -> tuple[str, ...]:
-    """A line under HEADER."""
+def cells(line: Line, sheet: Sheet) -> tuple[str, ...]:
+    """A line under the sheet's header."""
     beside, classical = line["beside"], best(line)
     published = ", ".join(f"{value:g} {who}" for who, value in (line["published"] or {}).items())
     return (
-        line["row"], line["metric"], number(line["value"]), published or "-", number(beside.get("seasonal_naive")),
+        line["row"], line["metric"], number(line["value"]), published or "-", number(beside.get(sheet.simple)),
         f"{number(classical[1])} {classical[0]}" if classical else "-", number(beside.get("feed_forward")),
         number(line["seconds"]),
     )  # fmt: skip
 
 
-def show(found: Found, console: Console | None = None) -> None:
+def show(found: Found, sheet: Sheet, console: Console | None = None) -> None:
     """The table on the terminal."""
     grid = Table(header_style="", box=box.SIMPLE)
-    for k, name in enumerate(HEADER):
+    for k, name in enumerate(sheet.header):
         wordy = name in ("published", "best classical")
         side: Literal["left", "right"] = "left" if k < 2 or wordy else "right"
         grid.add_column(name.replace(" ", "\n").replace("-", "-\n"), justify=side, no_wrap=not wordy, overflow="fold")
     for lines in found.values():
         for line in lines.values():
-            grid.add_row(*cells(line))
+            grid.add_row(*cells(line, sheet))
     (console or Console(width=max(Console().width, WIDE))).print(grid)
 
 
-def page(task: str, rows: tuple[Row, ...], found: Found) -> str:
+def page(task: str, rows: tuple[Row, ...], found: Found, sheet: Sheet) -> str:
     """The docs' page in Markdown.
 
     Args:
@@ -75,11 +94,9 @@ def page(task: str, rows: tuple[Row, ...], found: Found) -> str:
     parts = [
         f"# Figures of `{task}`",
         f"Made from `benchmarks/figures.jsonl` by `make figures TASK={task} DATA=FOLDER`; nothing here is typed in but "
-        "what others have published. Less is better, but for direction (more) and coverage (the nearer to its level "
-        "the better). The best classical baseline is the best of naive, seasonal naive, drift, Markov chain, Naive2, "
-        "ARIMA and ETS, as far as they were run on all that is held out. Seconds are those of the whole command, "
+        f"what others have published. {sheet.words} Seconds are those of the whole command, "
         "baselines and report included.",
-        _table(HEADER, [cells(line) for line in metrics], numbers=2),
+        _table(sheet.header, [cells(line, sheet) for line in metrics], numbers=2),
         "## How they were made",
         _table(
             ("data", "command", "held out", "seed", "commit", "date", "machine"),

@@ -25,6 +25,7 @@ class Row:
         measure: (data, quick) -> what metrics.json holds; None: `command` is typed.
         published: by metric, who has published what.
         source: where that stands.
+        quick: options that make of the command one that only shows that it runs.
         known: by baseline and metric, values that must come out, to three digits; where they do not, the data or
             the metrics are others than the published ones, and nothing is recorded.
     """
@@ -36,6 +37,7 @@ class Row:
     measure: Measure | None = None
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     source: str = ""
+    quick: str = f"--epochs 1 --members 1 --baselines {','.join(BASELINES)}"
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def said(self, quick: bool) -> str:
@@ -48,7 +50,7 @@ class Row:
             return self.command
         if self.measure is not None:
             return f"{self.command}  # quick"
-        return f"{self.command} --epochs 1 --members 1 --baselines {','.join(BASELINES)}"
+        return f"{self.command} {self.quick}"
 
     def measured(self, data: Path, quick: bool) -> dict[str, Any]:
         """Run `measure` in this process."""

@@ -11,14 +11,19 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Cell": "cells",
+    "Conv1d": "layers",
     "Forecaster": "tasks.forecast",
     "GRU": "layers",
     "GatedCell": "cells",
     "LSTM": "layers",
+    "LanguageModel": "tasks.generate",
     "RNN": "layers",
     "Recurrent": "layers",
     "Sequence": "sequence",
     "Spec": "spec",
+    "TextClassifier": "tasks.classify",
+    "TCN": "models",
+    "Tagger": "tasks.tag",
     "accelerate": "layers.accelerate",
     "load": "tasks.files",
     "save": "tasks.files",
@@ -29,12 +34,17 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "TCN",
     "Cell",
+    "Conv1d",
     "Forecaster",
     "GatedCell",
+    "LanguageModel",
     "Recurrent",
     "Sequence",
     "Spec",
+    "Tagger",
+    "TextClassifier",
     "__version__",
     "accelerate",
     "load",
@@ -47,12 +57,16 @@ if TYPE_CHECKING:
     from ostinato.cells import Cell, GatedCell
     from ostinato.dispatch import scan
     from ostinato.insight.trace import trace
-    from ostinato.layers import GRU, LSTM, RNN, Recurrent
+    from ostinato.layers import GRU, LSTM, RNN, Conv1d, Recurrent
     from ostinato.layers.accelerate import accelerate
+    from ostinato.models import TCN
     from ostinato.sequence import Sequence
     from ostinato.spec import Spec
+    from ostinato.tasks.classify import TextClassifier
     from ostinato.tasks.files import load, save
     from ostinato.tasks.forecast import Forecaster
+    from ostinato.tasks.generate import LanguageModel
+    from ostinato.tasks.tag import Tagger
 
 
 def __getattr__(name: str) -> Any:

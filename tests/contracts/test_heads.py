@@ -21,10 +21,16 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "softmax": [{"weights": [0.5, 1.0, 3.0], "smoothing": 0.1}],
     "gaussian": [{"floor": 0.1}],
     "negative_binomial": [{"unit": 20.0}],
+    "adaptive_softmax": [{"cutoffs": [1, 2]}],
     "quantile": [{"levels": [0.3]}, {"levels": [0.6, 0.7, 0.95]}],
 }
 CASES = [(name, options) for name in heads.names() for options in [{}, *VARIANTS.get(name, [])]]
 every_head = pytest.mark.parametrize(("name", "options"), CASES, ids=[f"{n}-{o}" if o else n for n, o in CASES])
+
+
+def over_time(name: str) -> bool:
+    """Whether a row alone is a sequence: then steps are no rows, and a mask takes them out of it."""
+    return heads.get(name).over_time
 
 
 def has(name: str, method: str) -> bool:
@@ -41,7 +47,8 @@ def make(name: str, options: dict[str, Any], *shape: int, dtype: torch.dtype = t
     torch.manual_seed(0)
     head = heads.build(name, FEATURES, OUTPUTS, **options).to(dtype)
     raw = (spread * torch.randn(*shape, OUTPUTS * head.width)).to(dtype)
-    raw = raw[..., :OUTPUTS] if name == "softmax" else raw
+    raw = raw[..., :OUTPUTS] if name in ("softmax", "crf") else raw
+    raw = head((spread * torch.randn(*shape, FEATURES)).to(dtype)) if name == "adaptive_softmax" else raw
     target = head.sample(raw) if has(name, "sample") else torch.randn(*shape, OUTPUTS).to(dtype)
     return head, raw, target
 
@@ -60,7 +67,8 @@ def test_shapes(name: str, options: dict[str, Any]) -> None:
     total, count = head.loss(raw, target)
     assert total.shape == count.shape == ()
     assert torch.isfinite(total)
-    assert head.loss(raw[0, 0], target[0, 0])[0].shape == ()  # one row alone
+    alone = (0,) if over_time(name) else (0, 0)
+    assert head.loss(raw[alone], target[alone])[0].shape == ()  # one row alone
     if has(name, "quantiles") and (levels := options.get("levels", [0.1, 0.5])):
         assert head.quantiles(raw, levels).shape == (4, 5, OUTPUTS, len(levels))
         assert head.quantiles(raw, torch.tensor(levels)).shape == (4, 5, OUTPUTS, len(levels))
@@ -84,7 +92,7 @@ def test_gradient_by_finite_differences(name: str, options: dict[str, Any]) -> N
 
 @every_head
 def test_gradient_of_each_sample(name: str, options: dict[str, Any]) -> None:
-    head, raw, target = make(name, options, 4)
+    head, raw, target = make(name, options, *((4, 5) if over_time(name) else (4,)))
     each = torch.func.vmap(torch.func.grad(lambda r, t: head.loss(r, t)[0]))(raw, target)
     torch.testing.assert_close(each, gradient(head, raw, target)[1])
 
@@ -93,8 +101,12 @@ def test_gradient_of_each_sample(name: str, options: dict[str, Any]) -> None:
 def test_a_mask_is_a_subset(name: str, options: dict[str, Any]) -> None:
     head, raw, target = make(name, options, 4, 5)
     mask = torch.rand(4, 5) < 0.6
-    for masked, subset in zip(head.loss(raw, target, mask), head.loss(raw[mask], target[mask]), strict=True):
+    parts = [(row, mask[row]) for row in range(4)] if over_time(name) else [(slice(None), mask)]
+    alone = [head.loss(raw[row][kept], target[row][kept]) for row, kept in parts]
+    for masked, subset in zip(head.loss(raw, target, mask), map(sum, zip(*alone, strict=True)), strict=True):
         torch.testing.assert_close(masked, subset)
+    if over_time(name):  # what is left of a sequence is another sequence
+        return
     cells = torch.rand(target.shape) < 0.6
     total, count = head.loss(raw, target, cells)
     other = head.loss(raw, target, ~cells)

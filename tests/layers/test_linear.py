@@ -42,3 +42,18 @@ def test_gradients_have_the_same_bits_at_any_number_of_threads(outputs: int) -> 
 
     for one, two in zip(gradients(1), gradients(2), strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("outputs", [1, 17, 40])
+def test_few_rows_have_the_same_bits_at_any_number_of_threads(outputs: int) -> None:
+    layer = Linear(32, outputs)
+    for rows in range(20):
+        x, up = torch.randn(rows, 32, requires_grad=True), torch.randn(rows, outputs)
+
+        def results(threads: int, x: torch.Tensor = x, up: torch.Tensor = up) -> list[torch.Tensor]:
+            torch.set_num_threads(threads)
+            y = layer(x)
+            return [y, *torch.autograd.grad(y, [x, *layer.parameters()], up)]
+
+        for one, two in zip(results(1), results(2), strict=True):
+            assert torch.equal(one, two)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ostinato import heads
 from ostinato.baselines import FeedForward
-from ostinato.models import Direct, Encoder, Segments
+from ostinato.models import TCN, Direct, Encoder, Segments
 
 Batch = dict[str, Tensor]
 STEPS, SEGMENT, INPUTS, CLOCK, AHEAD, STILL, WAYS = 12, 4, 5, 2, 1, 2, 3
@@ -60,11 +60,13 @@ def direct(
     cell: str = "gru", layers: int = 1, both: bool = False, head: str = "quantile", horizon: int = 7, ahead: int = AHEAD
 ) -> Direct:
     width = SEGMENT * INPUTS + CLOCK
-    encoder = (
-        FeedForward(width, STEPS // SEGMENT, 8)
-        if cell == "feed_forward"
-        else Encoder(cell, width, 6, layers, bidirectional=both)
-    )
+    encoder: nn.Module
+    if cell == "feed_forward":
+        encoder = FeedForward(width, STEPS // SEGMENT, 8)
+    elif cell == "tcn":
+        encoder = TCN(width, 6, layers, each_step=False)
+    else:
+        encoder = Encoder(cell, width, 6, layers, bidirectional=both)
     return Direct(
         encoder, head_of(head, outputs=horizon), segment=SEGMENT, ahead=horizon * ahead, still=STILL, ways=WAYS
     )

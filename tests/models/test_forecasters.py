@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ostinato.models.forecasters import START, Told, by_segment
 
 CELLS = [*product(["gru", "lstm", "rnn"], [1, 2], [False, True])]  # cell, layers, bidirectional
-MODELS = [*product([direct, segments], CELLS), (direct, ("feed_forward",))]
+MODELS = [*product([direct, segments], CELLS), (direct, ("feed_forward",)), (direct, ("tcn", 2))]
 every_model = pytest.mark.parametrize(
     ("make", "case"), MODELS, ids=["-".join(map(str, (make.__name__, *case))) for make, case in MODELS]
 )

@@ -245,6 +245,18 @@ def test_experiment(tmp_path: Path) -> None:
     json.dumps(outcome.to_json(), allow_nan=False)
 
 
+def test_a_convolutional_network_stands_beside_it_where_it_is_asked_for() -> None:
+    words = {"horizon": 6, "epochs": 2, "seed": 3}
+    found = [
+        ost.Forecaster(**words, baselines=names).experiment(SALES, quiet=True)
+        for names in (("naive", "tcn"), ("tcn", "feed_forward"))
+    ]
+    assert [list(outcome.baselines) for outcome in found] == [["naive", "tcn"], ["feed_forward", "tcn"]]
+    told = [outcome.baselines["tcn"] for outcome in found]
+    assert told[0] == told[1] != found[1].baselines["feed_forward"]
+    assert told[0]["mae"] < found[0].baselines["naive"]["mae"]
+
+
 def test_years_before_any_calendar(tmp_path: Path) -> None:
     """Shampoo sales come as 1-01, 1-02, ...: years 1 to 3."""
     rows = "".join(f"{1 + k // 12}-{1 + k % 12:02},{value}\n" for k, value in enumerate(SALES[:36]))

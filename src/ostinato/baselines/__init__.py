@@ -8,15 +8,18 @@ from ostinato.baselines.baseline import Baseline, get, names
 
 if TYPE_CHECKING:
     from ostinato.baselines.feed_forward import FeedForward
+    from ostinato.baselines.mean_of_embeddings import MeanOfEmbeddings
+
+_NETWORKS = {"FeedForward": "feed_forward", "MeanOfEmbeddings": "mean_of_embeddings"}
 
 for _module in iter_modules(__path__):
-    if _module.name != "feed_forward":  # needs torch, which the processes of `budget` do without
+    if _module.name not in _NETWORKS.values():  # they need torch, which the processes of `budget` do without
         import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Baseline", "FeedForward", "get", "names"]
+__all__ = ["Baseline", "FeedForward", "MeanOfEmbeddings", "get", "names"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "FeedForward":
+    if name not in _NETWORKS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.feed_forward").FeedForward
+    return getattr(import_module(f"{__name__}.{_NETWORKS[name]}"), name)

@@ -109,8 +109,8 @@ class _Reader:
     def records(self) -> Records:
         chunks = list(self._chunks())
         if not sum(len(chunk.rows) for chunk in chunks):
-            found = f"all {self.file.skipped} rows are broken"
-            raise DataError(self.file.name, found, f"correct them, first {self.file.first_skipped}")
+            found = f"all {self.file.refusals.count} rows are broken"
+            raise DataError(self.file.name, found, f"correct them, first {self.file.refusals.first}")
         rows = np.concatenate([chunk.rows for chunk in chunks])
         cells = {reader.place: self._cells(reader, chunks) for reader in self.readers}
         roles = self.roles
@@ -205,7 +205,7 @@ class _Reader:
             yield f"found no header: the columns are called {', '.join(self.names[:4])}"
         if self.clock and "/" in self.clock.style.words:
             yield f"read the times as {self.clock.style.words}"
-        yield from _about(self.file)
+        yield from self.file.lines.notes()
 
 
 def _wide(file: TextFile, names: list[str], sample: list[Row]) -> Records:
@@ -222,14 +222,14 @@ def _wide(file: TextFile, names: list[str], sample: list[Row]) -> Records:
             place = min(bad)
             _refuse(file, cells[place], bad[place], row.number, names[place + 1])
         elif id in found:
-            file.refuse(f"{id!r} stands also in row {found[id][0]}", "rename it", row.number, names[0])
+            file.refusals.refuse(f"{id!r} stands also in row {found[id][0]}", "rename it", row.number, names[0])
         else:
             found[id] = row.number, values
     if not found:
-        what = f"all {file.skipped} rows are broken" if file.skipped else "has a header and no rows"
+        what = f"all {file.refusals.count} rows are broken" if file.refusals.count else "has a header and no rows"
         raise DataError(file.name, what, "give a table with rows of data")
     took = f"took each row as a series, its id from '{names[0]}', its values from '{names[1]}' on"
-    records = Records(file.name, np.empty(0, np.int64), notes=(took, *_about(file)))
+    records = Records(file.name, np.empty(0, np.int64), notes=(took, *file.lines.notes()))
     rows = np.array([row for row, _ in found.values()])
     return long([values for _, values in found.values()], rows, tuple(found), records)
 
@@ -251,9 +251,9 @@ def _checked(cells: Sequence[str], comma: bool) -> tuple[Array, dict[int, str]]:
 
 def _refuse(file: TextFile, cell: str, what: str, row: int, column: str) -> None:
     if what == "beyond":
-        file.refuse(f"found {shown(cell)}, beyond {LARGEST:g}", "use larger units", row, column)
+        file.refusals.refuse(f"found {shown(cell)}, beyond {LARGEST:g}", "use larger units", row, column)
     else:
-        file.refuse(f"found {shown(cell)}, which is {what}", "correct it", row, column)
+        file.refusals.refuse(f"found {shown(cell)}, which is {what}", "correct it", row, column)
 
 
 def _sampled(file: TextFile) -> list[Row]:
@@ -265,13 +265,6 @@ def _sampled(file: TextFile) -> list[Row]:
         if cells > SAMPLED:
             break
     return rows
-
-
-def _about(file: TextFile) -> Iterator[str]:
-    if file.foreign:
-        yield f"read bytes that are not UTF-8 as Windows-1252, first in row {file.foreign}"
-    if file.skipped:
-        yield f"left out {file.skipped} broken rows (--on-bad skip), first {file.first_skipped}"
 
 
 def _is_data(cell: str) -> bool:

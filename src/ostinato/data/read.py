@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ostinato.data import parquet
 from ostinato.data.assembly import assembled
 from ostinato.data.coding import Coded, Coding
 from ostinato.data.columns import Asked
@@ -134,14 +135,6 @@ def _records(source: Any, asked: Asked, words: dict[str, bool], name: str, skip:
     if not isinstance(source, (str, os.PathLike)):
         return read_frame(source, asked, words=words, name=name)
     path = Path(source)
-    if path.suffix.lower() not in (".parquet", ".pq"):
+    if path.suffix.lower() not in parquet.SUFFIXES:
         return read_csv(path, asked, words=words, name=name, skip=skip)
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except ImportError as error:
-        raise DataError(name, "a Parquet file, which needs pyarrow", "pip install ostinato[parquet]") from error
-    except (OSError, ValueError) as error:
-        raise DataError(name, f"no Parquet file that can be read ({error})", "take another copy, or CSV") from error
-    return read_frame(frame, asked, words=words, name=name)
+    return read_frame(parquet.read_parquet(path, name), asked, words=words, name=name)

@@ -67,6 +67,9 @@ class Head(nn.Module):
     under `name` when its class is made. It decides nothing about the layers under it. A loss over
     whole sequences (CRF, CTC) overrides `loss` instead of `cost`.
 
+    A head whose answer is a sequence says `over_time`: raw is then (..., time, features), and the steps of one
+    sequence, the last axis but one, belong together.
+
     Args:
         features: width of what the layers below give out.
         outputs: values, classes or tokens that the law speaks of.
@@ -96,6 +99,7 @@ class Head(nn.Module):
 
     name: ClassVar[str] = ""
     support: ClassVar[str] = "a finite number"
+    over_time: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

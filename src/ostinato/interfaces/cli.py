@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def application(words: Sequence[str]) -> typer.Typer:
     """The commands; a task that the words do not name is there with its name and first line alone."""
     app = typer.Typer(
-        help=_ABOUT, epilog=_lines("ostinato demo", "ostinato forecast sales.csv --target units --horizon 14"),
+        help=_ABOUT, epilog=_lines(
+            "ostinato demo", "ostinato forecast sales.csv --target units --horizon 14", "ostinato classify reviews.csv",
+            "ostinato generate book.txt --unit char",
+        ),
         add_completion=False, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     )  # fmt: skip
     app.callback(help=_ABOUT)(_version)
@@ -230,9 +233,11 @@ def _list(
             rows = [(str(name), str(how)) for name, how in dispatch.kernels()]
         else:
             from ostinato import baselines, cells, heads
+            from ostinato.tasks.forecasting.networks import RIVALS
 
             rows = [("tasks", ", ".join(tasks.found())), ("cells", ", ".join(cells.names()))]
             rows += [("heads", ", ".join(heads.names())), ("baselines", ", ".join(baselines.names()))]
+            rows += [("networks beside", ", ".join(RIVALS))]
         width = max(len(name) for name, _ in rows)
         for name, said in rows:
             print(f"{name:<{width}}  {said}")

@@ -6,8 +6,8 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
-from ostinato.interfaces import matrices, pictures
-from ostinato.tasks.outcome import Chart, Matrix, Passage, Reading
+from ostinato.interfaces import fields, matrices, pictures
+from ostinato.tasks.outcome import Chart, Field, Matrix, Passage, Reading
 
 FOR, AGAINST = "47, 125, 225", "224, 131, 47"  # blue and orange: told apart by those who see no red or green
 
@@ -30,6 +30,11 @@ def _(shown: Chart, number: int = 0) -> str:
 @figure.register
 def _(shown: Matrix, number: int = 0) -> str:
     return matrices.svg(shown, number)
+
+
+@figure.register
+def _(shown: Field, number: int = 0) -> str:
+    return fields.svg(shown, number)
 
 
 @figure.register

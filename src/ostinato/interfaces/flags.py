@@ -59,7 +59,8 @@ def _parameter(name: str, field: Any, shared: bool) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     panel = "Training" if shared else "Options"
     if plain is bool:
-        option = typer.Option(flag, help=field.description, show_default=False, rich_help_panel=panel)
+        both = flag if field.default is False else f"{flag}/--no-{flag[2:]}"
+        option = typer.Option(both, help=field.description, show_default=False, rich_help_panel=panel)
         return _keyword(name, Annotated[Optional[bool], option])  # noqa: UP045 - typer reads this form everywhere
     usual = "" if field.default in (None, ()) else f" (default {_shown(field.default)})"
     option = typer.Option(

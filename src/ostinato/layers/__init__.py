@@ -1,5 +1,6 @@
-"""Layers: recurrent stacks over any registered cell, at home in PyTorch."""
+"""Layers: recurrent stacks over any registered cell and convolution, at home in PyTorch."""
 
+from ostinato.layers.conv import Conv1d
 from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "Conv1d", "Recurrent"]

@@ -1,29 +1,68 @@
-"""A recurrent layer to a model file and back; shapes are checked before any memory is taken."""
+"""A layer to a model file and back; shapes are checked before any memory is taken."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 from reprlib import repr as short
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ostinato.format import FormatError
+from ostinato.layers.conv import Conv1d
 from ostinato.layers.recurrent import GRU, LSTM, RNN, Recurrent
 
-LAYERS: dict[str, type[Recurrent]] = {kind.__name__: kind for kind in (Recurrent, RNN, LSTM, GRU)}
+
+class Kind(NamedTuple):
+    """What can be in a file.
+
+    Attributes:
+        made: the class; an object of it gives the `arguments()` that make it again.
+        sizes: words among them that must be sizes.
+        parts: the word that says how many parts it has; each of them has a tensor.
+    """
+
+    made: type[Any]
+    sizes: tuple[str, ...]
+    parts: str | None
+
+
+KINDS: dict[str, Kind] = {}
 LARGEST = 2**31 - 1  # of a size, as a Spec has it
 Tensors = dict[str, NDArray[Any]]
+M = TypeVar("M", bound=type[nn.Module])
 
 
-def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
+def file_knows(sizes: tuple[str, ...], parts: str | None = None) -> Callable[[M], M]:
+    """Let files name this class; see `Kind`."""
+
+    def known(made: M) -> M:
+        KINDS.setdefault(made.__name__, Kind(made, sizes, parts))  # there already: its module was loaded anew
+        return made
+
+    return known
+
+
+for _kind in (Recurrent, RNN, LSTM, GRU):
+    file_knows(("input_size", "hidden_size"), "num_layers")(_kind)
+file_knows(("in_channels", "out_channels", "kernel_size", "dilation"))(Conv1d)
+
+
+def storable(module: object) -> bool:
+    """Whether this is what files know of, or a class made from it."""
+    return isinstance(module, tuple(kind.made for kind in KINDS.values()))
+
+
+def to_file(layer: Any) -> tuple[dict[str, Any], Tensors]:
     """Manifest and tensors of a layer; parametrizations (weight norm) are folded into plain weights."""
     kind = type(layer).__bases__[0] if is_parametrized(layer) else type(layer)
-    if LAYERS.get(kind.__name__) is not kind:
-        raise TypeError(f"{kind.__name__} is not a layer that a file can name: save one of {', '.join(LAYERS)}")
+    if kind.__name__ not in KINDS or KINDS[kind.__name__].made is not kind:
+        raise TypeError(f"{kind.__name__} is not a layer that a file can name: save one of {', '.join(KINDS)}")
     arguments = layer.arguments()
     names = _on_meta(kind, arguments).state_dict()  # the layer's own may hold a parametrization's parts
     state = {name: attrgetter(name)(layer).detach().cpu() for name in names}
@@ -33,7 +72,7 @@ def to_file(layer: Recurrent) -> tuple[dict[str, Any], Tensors]:
     return manifest, {name: tensor.contiguous().numpy() for name, tensor in state.items()}
 
 
-def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Recurrent:
+def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> nn.Module:
     """The layer, in evaluation mode, as every model is that comes from a file.
 
     Raises:
@@ -54,32 +93,36 @@ def from_file(path: str, manifest: dict[str, Any], tensors: Tensors) -> Recurren
     return layer.eval()
 
 
-def _declared(path: str, manifest: dict[str, Any], tensors: int) -> Recurrent:
+def _declared(path: str, manifest: dict[str, Any], tensors: int) -> nn.Module:
     """The layer that the manifest declares, without memory (on the meta device)."""
     kind, arguments = manifest.get("class"), manifest.get("arguments")
-    if kind not in LAYERS or not isinstance(arguments, dict):
-        raise FormatError(f"{path}: class {short(kind)} is none of {', '.join(LAYERS)}")
-    if not isinstance(arguments.get("num_layers"), int) or arguments["num_layers"] > tensors:
-        raise FormatError(
-            f"{path}: {short(arguments.get('num_layers'))} layers are declared, {tensors} tensors are there"
-        )
-    for word in ("input_size", "hidden_size"):
-        if not isinstance(arguments.get(word), int) or arguments[word] > LARGEST:
-            raise FormatError(f"{path}: {word} is {short(arguments.get(word))}, no size of a layer")
+    if not isinstance(kind, str) or kind not in KINDS or not isinstance(arguments, dict):
+        raise FormatError(f"{path}: class {short(kind)} is none of {', '.join(KINDS)}")
+    _check_sizes(path, KINDS[kind], arguments, tensors)
     if where := sorted(arguments.keys() & {"device", "dtype"}):
         raise FormatError(f"{path}: {', '.join(where)}: not a file's to say")
     try:
-        layer = _on_meta(LAYERS[kind], arguments)
+        layer = _on_meta(KINDS[kind].made, arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FormatError(f"{path}: the arguments make no {kind}: {str(error)[:200]}") from None
-    if layer.cell != arguments.get("cell"):
+    if isinstance(layer, Recurrent) and layer.cell != arguments.get("cell"):
         raise FormatError(
             f"{path}: class {kind} has the cell {layer.cell!r}, the file says {short(arguments.get('cell'))}"
         )
     return layer
 
 
-def _on_meta(kind: type[Any], arguments: dict[str, Any]) -> Recurrent:
+def _check_sizes(path: str, kind: Kind, arguments: dict[str, Any], tensors: int) -> None:
+    """No layer is made, not even without memory, of sizes that cannot be."""
+    parts = arguments.get(kind.parts or "", 0)
+    if not isinstance(parts, int) or parts > tensors:
+        raise FormatError(f"{path}: {short(parts)} layers are declared, {tensors} tensors are there")
+    for word in kind.sizes:
+        if not isinstance(arguments.get(word), int) or arguments[word] > LARGEST:
+            raise FormatError(f"{path}: {word} is {short(arguments.get(word))}, no size of a layer")
+
+
+def _on_meta(kind: type[Any], arguments: dict[str, Any]) -> nn.Module:
     own = {word: value for word, value in arguments.items() if word != "cell" or kind is Recurrent}
     with torch.device("meta"):
         return kind(**own)

@@ -4,5 +4,6 @@ from ostinato.models.answers import answers
 from ostinato.models.encoder import Encoder
 from ostinato.models.forecasters import Direct, Segments
 from ostinato.models.mixture import Mixture
+from ostinato.models.tcn import TCN
 
-__all__ = ["Direct", "Encoder", "Mixture", "Segments", "answers"]
+__all__ = ["TCN", "Direct", "Encoder", "Mixture", "Segments", "answers"]

@@ -113,8 +113,8 @@ class _Fused(torch.autograd.Function):
             return None, *by_reference(tensors, ctx.plan, gradients, wanted)
         if ctx.lost:  # a graph that is walked again: the first walk wrote over what was kept
             kept = kernel.forward(tensors, ctx.plan, keep=True)[2]
-        ctx.lost = ctx.plan.options is None and kept is not None
-        return None, *kernel.backward(tensors, ctx.plan, y, kept, gradients, wanted, may_lose=ctx.lost)
+        ctx.lost = kept is not None
+        return None, *kernel.backward(tensors, ctx.plan, y, kept, gradients, wanted, may_lose=True)
 
 
 # The custom op: what torch.compile and torch.export see ---------------------------------------------

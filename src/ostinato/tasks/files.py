@@ -23,16 +23,15 @@ def save(module: Any, path: str | os.PathLike[str]) -> None:
     8
     """
     from ostinato.layers import files
-    from ostinato.layers.recurrent import Recurrent
 
-    if isinstance(module, Recurrent):
+    if files.storable(module):
         manifest, tensors = files.to_file(module)
         format.write(path, tensors, manifest)
     elif hasattr(module, "to_file"):
         module.save(path)
     else:
         raise TypeError(
-            f"{type(module).__name__} is neither an ostinato layer nor a task: save its state_dict yourself"
+            f"{type(module).__name__} is neither a layer nor a task of ostinato: save its state_dict yourself"
         )
 
 
@@ -44,6 +43,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     manifest, tensors = format.read(path)
     if manifest.get("kind") == "layer":
+        from ostinato import models  # noqa: F401  they tell `files` of themselves
         from ostinato.layers import files
 
         return files.from_file(str(path), manifest, tensors)

@@ -19,7 +19,7 @@ from ostinato.data.regular import spelled
 from ostinato.spec import Spec
 from ostinato.tasks.forecasting import files
 from ostinato.tasks.forecasting.learnt import Learnt
-from ostinato.tasks.forecasting.measure import BASELINES, Held, Slow, refuse_unmeasured, rolled, scores
+from ostinato.tasks.forecasting.measure import BASELINES, ON_REQUEST, Held, Slow, refuse_unmeasured, rolled, scores
 from ostinato.tasks.forecasting.plan import LARGE, Decoding, Plan, held_back, plan, usual_horizon, usual_windows
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SHARES = {
     "fit": 0.5,
-    "feed_forward": 0.1,
+    "rivals": 0.1,
     "final": 0.2,
     "curve": 0.1,
 }  # of a time limit; the rest is for reading and the report
@@ -64,7 +64,7 @@ class ForecastOptions(Options):
     decoding: Decoding | None = Field(None, description="all steps at once, by segments, or step by step")
     members: int = Field(3, ge=1, le=100, description="networks, from seeds of their own, whose mean is the forecast")
     head: str = Field("quantile", description="output law: quantile, gaussian, student_t, point")
-    baselines: tuple[str, ...] = Field((), description="those to stand beside it; all where left out")
+    baselines: tuple[str, ...] = Field((), description="those to stand beside it; all but tcn where left out")
     learning_curve: bool = Field(False, description="also learn from 1/8, 1/4 and 1/2 of the data, for the report")
 
     @field_validator("levels")
@@ -78,8 +78,8 @@ class ForecastOptions(Options):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in BASELINES:
-                raise ValueError(f"no baseline is called {name!r}: there are {', '.join(BASELINES)}")
+            if name not in (*BASELINES, *ON_REQUEST):
+                raise ValueError(f"no baseline is called {name!r}: there are {', '.join((*BASELINES, *ON_REQUEST))}")
         return names
 
     @field_validator("time", "target", "past", "future", "static", "baselines", mode="before")
@@ -290,7 +290,7 @@ class Forecaster(Task):
         slow = Slow(held, self.options.baselines)
         self._learn(before, lengths, sizes, validation is not None, limits["fit"], how)
         measured = self._learnt
-        rival = self._rival(measured.plan, validation is None, limits["feed_forward"])
+        rivals = self._rivals(measured.plan, validation is None, limits["rivals"])
         self._panel, kept = whole, KEPT
         if sum(held.first) < LARGE:
             where = None if out is None else Path(out, "final")
@@ -298,7 +298,7 @@ class Forecaster(Task):
             kept = NO_TIME if self._learnt is measured else ANEW
         if not quiet:
             print(first_line(self), file=sys.stderr, flush=True)
-        found = Measured(measured, rival, held, slow, self._curve(held, limits["curve"]), began)
+        found = Measured(measured, rivals, held, slow, self._curve(held, limits["curve"]), began)
         return describe(self, found, _name(data) or builtin.SUNSPOTS, kept)
 
     def evaluate(self, data: Any) -> Outcome:
@@ -309,7 +309,7 @@ class Forecaster(Task):
         held = self.held_out(data)
         own = {series.id: series.end for series in self._panel}
         seen = any(held.panel[k].start + held.first[k] < own.get(held.panel[k].id, 0) for k in held.rows)
-        return describe(self, Measured(learnt, None, held, None, [], began), _name(data), known=seen)
+        return describe(self, Measured(learnt, {}, held, None, [], began), _name(data), known=seen)
 
     def answer(self, source: str | os.PathLike[str] | None) -> dict[str, list[Any]]:
         """The forecast from the end of a file, or of what was learnt from, column by column."""
@@ -416,17 +416,21 @@ class Forecaster(Task):
         lengths = [len(s) - held if len(s) >= held + 3 else len(s) for s in panel]
         return panel.heads(lengths), panel, horizon
 
-    def _rival(self, sizes: Plan, all_learn: bool, limit: float | None) -> Learnt | None:
-        """The feed-forward network on the same windows, trained in the same way; None where it was not asked for."""
+    def _rivals(self, sizes: Plan, all_learn: bool, limit: float | None) -> dict[str, Learnt]:
+        """Networks without recurrence on the same windows, trained in the same way: those that were asked for."""
+        from ostinato.tasks.forecasting.networks import RIVALS
         from ostinato.tasks.forecasting.training import again, learn
 
-        if self.options.baselines and "feed_forward" not in self.options.baselines:
-            return None
-        how: dict[str, Any] = {"network": "feed_forward", "quiet": True}
-        first = learn(self._panel, self._stops, sizes, time_limit=limit and limit / 2, **how)
-        if not all_learn or self._nearly_all([len(series) for series in self._panel]):
-            return first
-        return again(first, self._panel, members=1, time_limit=limit and limit / 2, **how) or first
+        found: dict[str, Learnt] = {}
+        asked = [name for name in RIVALS if name in (self.options.baselines or BASELINES)]
+        anew = all_learn and not self._nearly_all([len(series) for series in self._panel])
+        part = limit and limit / len(asked or RIVALS) / 2
+        for name in asked:
+            how: dict[str, Any] = {"network": name, "quiet": True, "time_limit": part}
+            found[name] = learn(self._panel, self._stops, sizes, **how)
+            if anew:
+                found[name] = again(found[name], self._panel, members=1, **how) or found[name]
+        return found
 
     def _curve(self, held: Held, limit: float | None) -> list[tuple[float, int, float]]:
         """How the error falls with the data: (share, values learnt from, mean absolute error)."""

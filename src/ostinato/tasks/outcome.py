@@ -74,6 +74,25 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Field:
+    """A picture of numbers: a piano roll, a spectrogram.
+
+    Attributes:
+        title, caption: the caption says what to see in it.
+        values: (rows, columns), drawn from the first row at the bottom; 0 is empty, the largest is full.
+        rows: a name each, the bottom one first.
+        column_label, row_label: what columns and rows are.
+    """
+
+    title: str
+    caption: str
+    values: Array
+    rows: Sequence[str]
+    column_label: str = ""
+    row_label: str = ""
+
+
+@dataclass(frozen=True)
 class Passage:
     """A text in pieces, each as strongly coloured as it weighs.
 
@@ -152,7 +171,7 @@ class Outcome:
     text: str = ""
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    charts: Sequence[Chart | Matrix | Reading] = ()
+    charts: Sequence[Chart | Matrix | Field | Reading] = ()
     history: History | None = None
     answer: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
     answer_title: str = "First lines of the prediction"

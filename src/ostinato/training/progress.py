@@ -38,6 +38,13 @@ class Line:
         else:
             print(self._where(trainer), file=sys.stderr, flush=True)
 
+    def say(self, text: str) -> None:
+        """A line that stays, above the one that moves."""
+        if self.status:
+            self.status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        elif not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
     def end(self) -> None:
         if self.status:
             self.status.stop()

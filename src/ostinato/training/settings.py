@@ -17,6 +17,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,
 }
+ONE_PASS = ("adam", "adamw", "sgd")  # torch has their step as one pass, with the same bits at any number of threads
 SCHEDULES = ("constant", "cosine", "plateau")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 CLASSICAL = ("naive", "seasonal_naive", "drift", "markov_chain")
 SLOW = ("auto_arima", "auto_ets")
 BASELINES = (*CLASSICAL, "naive2", *SLOW, "outlook", "feed_forward")
+ON_REQUEST = ("tcn",)  # takes as long to learn as the forecaster itself
 SECONDS = 30.0  # that each slow baseline may take
 
 
@@ -141,12 +142,12 @@ class Slow:
 
 
 def baselines(
-    held: Held, learnt: Learnt, rival: Learnt | None, asked: Sequence[str] = (), slow: Slow | None = None
+    held: Held, learnt: Learnt, rivals: Mapping[str, Learnt], asked: Sequence[str] = (), slow: Slow | None = None
 ) -> tuple[dict[str, list[Told]], list[str]]:
     """The others on the same origins, and what is to be said of them.
 
     Args:
-        rival: the feed-forward network.
+        rivals: the networks that were trained beside it, by their names.
         asked: names; all where left out.
         slow: those that run already, where they do.
     """
@@ -163,9 +164,7 @@ def baselines(
             found[name] = told
     if not learnt.plan.ways and "outlook" in asked:
         found["outlook"] = held.told([_outlook(panel, learnt) for _, panel in cut])
-    if rival is not None:
-        found["feed_forward"] = rolled(rival, held)
-    return found, said
+    return found | {name: rolled(rival, held) for name, rival in rivals.items()}, said
 
 
 def _classical(name: str, held: Held, cut: list[tuple[int, Panel]]) -> tuple[list[Told] | None, list[str]]:

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from ostinato.tasks.forecasting.plan import Plan
 
 
+RIVALS = ("feed_forward", "tcn")
+
+
 def build(plan: Plan, seed: int, network: str = "recurrent", view: int = 0) -> nn.Module:
     """A network, drawn from a seed; the caller's random stream stays as it was.
 
     Args:
-        network: "recurrent", or "feed_forward": the same windows, without a memory.
+        network: "recurrent", or one of RIVALS: the same windows, dense layers or convolution in memory's place.
         view: which of `plan.views` it weighs.
 
     Raises:
@@ -28,8 +31,8 @@ def build(plan: Plan, seed: int, network: str = "recurrent", view: int = 0) -> n
     levels: dict[str, Any] = {"levels": plan.quantiles} if plan.head == "quantile" else {}
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
-        if network == "feed_forward":
-            return _feed_forward(plan, view, partial(heads.build, plan.head, outputs=plan.horizon, **levels))
+        if network in RIVALS:
+            return _rival(plan, view, network, partial(heads.build, plan.head, outputs=plan.horizon, **levels))
         if plan.decoding == "recursive":
             return _recursive(plan, levels)
         return {"direct": _direct, "segments": _segments}[plan.decoding](plan, view, levels)
@@ -44,12 +47,18 @@ def _rest(plan: Plan, view: int) -> dict[str, Any]:
     return {"ahead": plan.horizon * plan.covariates[1], "still": 1 + plan.covariates[2], "ways": ways}
 
 
-def _feed_forward(plan: Plan, view: int, head: Any) -> nn.Module:
+def _rival(plan: Plan, view: int, network: str, head: Any) -> nn.Module:
     from ostinato.baselines import FeedForward
+    from ostinato.models import TCN
     from ostinato.models.forecasters import Direct
 
-    width = plan.segment * plan.inputs + _clock(plan)
-    encoder = FeedForward(width, plan.look_back // plan.segment, 2 * plan.hidden_size, dropout=plan.dropout)
+    inputs, steps = plan.segment * plan.inputs + _clock(plan), plan.look_back // plan.segment
+    encoder: nn.Module
+    if network == "tcn":
+        levels = TCN.levels_for(steps)
+        encoder = TCN(inputs, plan.hidden_size, levels, dropout=plan.dropout, each_step=False)
+    else:
+        encoder = FeedForward(inputs, steps, 2 * plan.hidden_size, dropout=plan.dropout)
     return Direct(encoder, head, segment=plan.segment, dropout=plan.dropout, **_rest(plan, view))
 
 

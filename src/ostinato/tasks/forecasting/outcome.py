@@ -27,7 +27,7 @@ class Measured:
 
     Attributes:
         learnt: networks that have seen nothing of what is held out.
-        rival: the feed-forward network on the same windows; None where there is none.
+        rivals: other networks on the same windows, by their names.
         held: what is held out.
         slow: the slow baselines, where they run already.
         curve: (share of the data, values, our mean absolute error) of the learning curve.
@@ -35,7 +35,7 @@ class Measured:
     """
 
     learnt: Learnt
-    rival: Learnt | None
+    rivals: Mapping[str, Learnt]
     held: Held
     slow: Slow | None
     curve: list[tuple[float, int, float]]
@@ -51,7 +51,7 @@ def describe(task: Forecaster, found: Measured, data: str, kept: str = "", *, kn
     """
     learnt, held = found.learnt, found.held
     ours = rolled(learnt, held)
-    others, said = baselines(held, learnt, found.rival, task.options.baselines, found.slow)
+    others, said = baselines(held, learnt, found.rivals, task.options.baselines, found.slow)
     whole = {name: told for name, told in others.items() if not any(np.isnan(t.point).any() for t in told)}
     reference = whole.get("naive2")
     future = _future(task)

@@ -45,7 +45,7 @@ def learn(
     Args:
         panel: what there is.
         known: a place in each series; its length: nothing is left to stop by.
-        network: "recurrent" or "feed_forward".
+        network: "recurrent", or one of `networks.RIVALS`.
         members: networks, of all views in turn.
         look: what the progress line says before their numbers.
         out: folder of the first one's checkpoints; the others' lie in folders in it.

@@ -344,6 +344,66 @@ def macro_f1(prediction: ArrayLike, target: ArrayLike) -> float:
     return float(np.mean(scores))
 
 
+def f1(prediction: ArrayLike, target: ArrayLike, positive: Any) -> float:
+    """2 TP / (2 TP + FP + FN) of one class, the harmonic mean of precision and recall; 0 to 1.
+
+    It is 0 where that class occurs in neither, for then nothing was found.
+
+    Raises:
+        ValueError: as mse.
+
+    Source: van Rijsbergen (1979), Information Retrieval.
+
+    >>> f1(["spam", "ham", "spam"], ["spam", "ham", "ham"], positive="spam")
+    0.66...
+    """
+    guess, truth = (each == positive for each in _known(prediction, target))
+    return float(2 * (guess & truth).sum() / max(1, guess.sum() + truth.sum()))
+
+
+def auroc(score: ArrayLike, target: ArrayLike) -> float:
+    """The area under the ROC curve: how often a positive case has the higher score than a negative one, ties half.
+
+    Args:
+        score: higher for cases held to be positive.
+        target: 1 for positive, 0 for negative; NaN where it is not known.
+
+    Raises:
+        ValueError: as mse; or one of the two does not occur.
+
+    Source: Hanley and McNeil (1982), The Meaning and Use of the Area under a ROC Curve.
+
+    >>> auroc([0.9, 0.8, 0.3, 0.1], [1, 0, 1, 0])
+    0.75
+    """
+    scores, truth = _known(*_numbers(score, target))
+    above, below = np.sort(scores[truth == 1]), np.sort(scores[truth == 0])
+    if not (above.size and below.size and above.size + below.size == truth.size):
+        raise ValueError(f"auroc: targets must be 0 and 1, both of them, found {np.unique(truth)[:5].tolist()}")
+    less = np.searchsorted(below, above, "left").sum(dtype=float) + np.searchsorted(below, above, "right").sum()
+    return float(less / 2 / above.size / below.size)
+
+
+def calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """Expected calibration error, sum over bins of |share right - mean confidence| n(bin) / n; 0 to 1.
+
+    Args:
+        confidence: the probability given to what was predicted, 0 to 1; bins are equally wide.
+        correct: 1 where the prediction was right, else 0.
+
+    Raises:
+        ValueError: as mse.
+
+    Source: Guo et al. (2017), On Calibration of Modern Neural Networks.
+
+    >>> round(calibration_error([0.9, 0.9, 0.6, 0.6], [1, 1, 1, 0]), 3)
+    0.1
+    """
+    sure, right = _known(*_numbers(confidence, correct))
+    place = np.clip((sure * bins).astype(int), 0, bins - 1)
+    return float(np.abs(np.bincount(place, right - sure, bins)).sum() / right.size)
+
+
 def _errors(prediction: ArrayLike, target: ArrayLike) -> Array:
     """y - ŷ, flat, where y is known."""
     guess, truth = _known(*_numbers(prediction, target))

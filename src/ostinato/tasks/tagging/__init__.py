@@ -1,0 +1,1 @@
+"""What tagging is made of beside its recipe."""
