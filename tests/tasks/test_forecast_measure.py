@@ -126,7 +126,7 @@ class TestBlocks:
         changed[1][5] = 1000.0
         both = [trained.held_out(values) for values in (later, changed)]
         ours = [rolled(trained._learnt, part) for part in both]
-        others = [baselines(part, trained._learnt, None, ("naive", "drift", "outlook"))[0] for part in both]
+        others = [baselines(part, trained._learnt, {}, ("naive", "drift", "outlook"))[0] for part in both]
         assert set(others[0]) == {"naive", "drift", "outlook"}
         for before, after in [ours, *(tuple(found[name] for found in others) for name in others[0])]:
             assert [len(one.point) for one in before] == [12, 6]
@@ -138,7 +138,7 @@ class TestBlocks:
     def test_baselines_start_anew_in_each_block(self, trained: ost.Forecaster) -> None:
         steps = np.arange(9.0)
         part = trained.held_out([50 + steps, 20 - steps])
-        found = baselines(part, trained._learnt, None, ("naive",))[0]["naive"]
+        found = baselines(part, trained._learnt, {}, ("naive",))[0]["naive"]
         last = [part.panel[k].values[part.first[k] - 1] for k in (0, 1)]
         assert found[0].point.tolist() == [*[last[0]] * 4, *[53.0] * 4, 57.0]
         assert found[1].point.tolist() == [*[last[1]] * 4, *[17.0] * 4, 13.0]
@@ -146,7 +146,7 @@ class TestBlocks:
     def test_gaps_before_a_history_are_no_part_of_a_baseline(self, trained: ost.Forecaster) -> None:
         panel = Panel.of([[NAN, NAN, 1.0, 2.0, 3.0, 9.0], [4.0, NAN, 5.0, 6.0, 7.0, 9.0]])
         part = Held(panel, (5, 5), 4, 1, ())
-        found = baselines(part, trained._learnt, None, ("drift",))[0]["drift"]
+        found = baselines(part, trained._learnt, {}, ("drift",))[0]["drift"]
         assert found[0].point == pytest.approx(4)  # from 1 at its first value to 3, a step further
         assert found[1].point == pytest.approx(7 + 3 / 4)
 
