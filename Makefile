@@ -28,10 +28,12 @@ BUILT_FROM := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h 
 	@$(PIP) install -c constraints.txt -e '.[stats,text]'
 	@touch $@
 
-.venv/dev: .venv/run
-	@echo "installing the developers' tools"
+# All at once where the tools are wanted from the start: each installation builds the extension anew.
+.venv/dev: .venv/made $(BUILT_FROM)
+	@echo "installing ostinato and the developers' tools (torch is large: a few minutes the first time)"
+	@$(PIP) install -c constraints.txt torch
 	@$(PIP) install -c constraints.txt -e '.[dev]'
-	@touch $@
+	@touch .venv/run $@
 
 demo: .venv/run  ## forecast the sunspots, baselines beside it; write runs/demo/report.html
 	$(BIN)/ostinato forecast --out runs/demo --overwrite

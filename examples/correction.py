@@ -65,8 +65,10 @@ def main(count=3000, epochs=None):
         tagger = ost.Tagger(bidirectional=both, epochs=epochs, seed=1)
         tagger.fit((words[:cut], tags[:cut]))
         found[both] = verbs_right(tagger, words[cut:], tags[cut:])
-        print(f"{'both directions' if both else 'forwards alone':<16}{found[both]:7.1%} of the verbs right", end="   ")
-        print("she stop by yesterday ->", " ".join(tagger.predict(["she", "stop", "by", "yesterday"])))
+        print(f"{'both directions' if both else 'forwards alone'}: {found[both]:.1%} of the verbs right")
+        for when in ("yesterday", "every day", "tomorrow"):
+            asked = ["she", "stop", "by", *when.split()]
+            print("  ", *asked, "->", *tagger.predict(asked))
     return found[True], found[False]
 
 

@@ -63,12 +63,11 @@ def mixed(cell: GatedCell, x: Tensor, weights: Iterable[Tensor]) -> torch.dtype 
     Kernels compute in float32 whatever autocast says: half precision is no faster there, and only the answer is
     rounded. Its type is that of torch's layers: the GRU's is that of x, because torch's GRU adds x's state to it.
     """
-    device = x.device.type
-    if device != "cpu" or not torch.is_autocast_enabled(device) or x.dtype is torch.float64:
+    if not (x.is_cpu and torch.is_autocast_enabled("cpu")) or x.dtype is torch.float64:
         return None
     if cell.unfused() is not None or any(w.dtype is not torch.float32 for w in weights):
         return None
-    return x.dtype if cell.kernel == "gru" else torch.get_autocast_dtype(device)
+    return x.dtype if cell.kernel == "gru" else torch.get_autocast_dtype("cpu")
 
 
 def plan_for(cell: GatedCell, layers: int, directions: int, zoneout: Zoneout | None) -> Plan | None:

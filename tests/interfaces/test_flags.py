@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import ostinato as ost
 from ostinato.interfaces import flags
+from ostinato.interfaces.cli import main
 from ostinato.tasks.forecast import Forecaster, ForecastOptions
 
 
@@ -30,3 +32,13 @@ def test_times(text: str, seconds: float) -> None:
 def test_times_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="--time-limit"):
         flags.seconds(text)
+
+
+def test_what_is_on_by_itself_can_be_turned_off(tmp_path) -> None:
+    path = tmp_path / "tags.tsv"
+    path.write_text("a\tX\nb\tY\n\n" * 4)
+    words = f"tag {path} --no-bidirectional --hidden-size 4 --epochs 1 --quiet --out {tmp_path / 'run'}"
+    with pytest.raises(SystemExit):
+        main(words.split())
+    model = ost.load(tmp_path / "run" / "model.ost")
+    assert not model._learnt.network.encoder.recurrent.bidirectional

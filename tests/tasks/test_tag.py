@@ -70,6 +70,9 @@ def test_one_sentence_or_many_as_text_or_words(tagger: ost.Tagger, tmp_path: Pat
     path.write_text("Mr Ann moved to New York\nMr Bob went to Rome\n")
     assert tagger.predict(path)[0] == list(zip(words, tags, strict=True))
     assert list(tagger.answer(path)) == ["sentence", "word", "predicted"]
+    for wrong in (5, None, [5]):
+        with pytest.raises(DataError, match="no sentence"):
+            tagger.predict(wrong)
     with pytest.raises(DataError, match="'Mr Ann moved' in a list of words is a sentence: give sentences one by one"):
         tagger.predict(["Mr Ann moved", "Mr Bob"])
 

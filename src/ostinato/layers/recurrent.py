@@ -180,7 +180,7 @@ class Recurrent(nn.Module):
     def _batched(self, x: Tensor, hx: Tensor | State | None, lengths: Any, resets: Any) -> tuple[Tensor, State]:
         if x.shape[2] != self.input_size:
             raise ValueError(f"x has {x.shape[2]} features, the layer was made for input_size={self.input_size}")
-        if torch.is_autocast_enabled(x.device.type):
+        if x.is_cpu and torch.is_autocast_enabled("cpu"):
             half = mixed(self._cell(0), x, self.parameters())
             if half is not None:
                 return self._in_float32(half, x, hx, lengths, resets)

@@ -130,9 +130,12 @@ class Tagger(Task):
             NotFittedError: before fit.
             DataError: it is none of these.
         """
+        from ostinato.data import DataError
         from ostinato.data.text.tagged import read_sentences
 
         learnt: Learnt = self._fitted("_learnt")
+        if not isinstance(data, (os.PathLike, Iterable)):
+            raise DataError(type(data).__name__, "is no sentence", "give a string, a list of words, or a list of those")
         if isinstance(data, (str, os.PathLike)):
             words = read_sentences(data)
             told = [list(zip(*pair, strict=True)) for pair in zip(words, learnt.tags(words), strict=True)]
