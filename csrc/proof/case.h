@@ -119,7 +119,7 @@ template <class T> class Case {
     s.hidden = dice_.of<long>({1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 65, 100});
     s.output = s.kind == LSTM && dice_.one_in(4) && s.hidden > 1 ? 1 + dice_.upto(s.hidden - 1) : s.hidden;
     s.reverse = !streaming && dice_.one_in(2);
-    s.threads = 1;
+    s.threads = s.team = 1;
   }
 
   void draw_options() {

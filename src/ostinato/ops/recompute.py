@@ -213,8 +213,7 @@ def _through(
         y, _, kept = kernel.forward(inputs, plan, True)
         given = walk.of(dy, piece)
         given = given if given is None else _rows_dense(given)
-        lost = plan.options is None and kept is not None
-        dx, *found = kernel.backward(inputs, plan, y, kept, [given, *carried], wanted, may_lose=lost)
+        dx, *found = kernel.backward(inputs, plan, y, kept, [given, *carried], wanted, may_lose=True)
         sums.add(0, dx, slice(None), slice(piece.begin, piece.end))
         for place, g in enumerate(found[SHARED - 1 :]):
             sums.add(first + place, g)

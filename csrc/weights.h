@@ -1,0 +1,180 @@
+// The gradients of the weights: sums over all steps of what they saw times dz, and of dz alone for the biases.
+//
+// The sums run over the steps in the order of memory, whatever the threads: each makes some columns of dz, packed as a
+// panel that stays in the first cache, times all that lies in the lines.
+#pragma once
+
+#include "layer.h"
+
+namespace {
+
+constexpr long CHUNK = 128;  // steps at a time: what they need stays in the caches
+
+template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
+  OST_OF_LAYER;
+  static constexpr int L = LANES<T>;
+  T* const sums_of_steps;
+
+ public:
+  struct Own {  // one thread's scratch
+    T *lines, *columns;
+  };
+
+  WeightGradients(const Base& layer, Arena& arena) : Base(layer), sums_of_steps(arena.take<T>(ranges().numbers())) {}
+
+  Own carve(Arena& arena) const { return {arena.take<T>(CHUNK * line_stride()), arena.take<T>(CHUNK * WIDEST * L)}; }
+
+  // The thread's share of the weights' gradients: some columns of dz, times all that lies in the lines.
+  void run(int thread, const Own& o) const {
+    const Ranges all = ranges();
+    Steps steps;
+    bool first = true;
+    for (next(steps); first || steps.count; next(steps), first = false) {
+      for (long k = 0; k < steps.count; ++k) write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
+      T* sums = sums_of_steps;
+      for (const Range& range : all.all) {
+        by_panels(range, thread, sums, [&](long column, int Q, T* to) { add(o, range, steps, column, Q, to, first); });
+        sums += range.numbers();
+      }
+    }
+    T* sums = sums_of_steps;
+    for (const Range& range : all.all) {
+      by_panels(range, thread, sums, [&](long column, int Q, const T* from) { hand_out(range, column, Q, from); });
+      sums += range.numbers();
+    }
+  }
+
+ private:
+  // What the weights saw at a step lies side by side in a line: x, h as R saw it, and r h or what P saw.
+  long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
+  long line_stride() const { return padded<T>(line_width()) + L; }  // an odd number of vectors more: no two share a set
+
+  // Columns of a line, and the gradient of the weights that saw them: (columns of dz, width). No width: not asked for.
+  struct Segment {
+    long at, width;
+    T* to;
+  };
+  // Neighbouring columns of dz, what their weights saw, and the biases that take their plain sums.
+  struct Range {
+    long from, count;
+    Segment seen[2];
+    T* bias[2];
+    long rows() const { return seen[0].width + seen[1].width + 1; }  // of sums; the last is the biases'
+    bool wanted() const { return rows() > 1 || bias[0] || bias[1]; }
+    long numbers() const { return wanted() ? padded<T>(count) * rows() : 0; }
+  };
+  struct Ranges {
+    Range all[3];
+    long numbers() const { return all[0].numbers() + all[1].numbers() + all[2].numbers(); }
+  };
+
+  Segment x_for(long row) const { return {0, g.dW ? D : 0, from(g.dW, row * D)}; }
+  Segment h_for(long row) const { return {D, g.dR ? O : 0, from(g.dR, row * O)}; }
+  Segment reset_for(long row) const { return {D + O, g.dR ? O : 0, from(g.dR, row * O)}; }
+  Segment out() const { return {D + O, projected() && g.dP ? H : 0, g.dP}; }
+
+  Ranges ranges() const {
+    const long all = Cell::X_GATES * H;
+    T *x = g.db_ih, *h = g.db_hh;
+    const Range P{slots.out, O, {out(), {}}, {}};
+    if (apart()) return {{{0, all, {x_for(0), {}}, {}}, {dz_h, all, {h_for(0), {}}, {}}, P}};
+    if (reset_before())
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {x_for(2 * H), reset_for(2 * H)}, {from(x, 2 * H), from(h, 2 * H)}}, {}}};
+    if (Cell::DZ > Cell::X_GATES)  // the GRU's n sees x and h through different columns
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {h_for(2 * H), {}}, {from(h, 2 * H), nullptr}},
+               {3 * H, H, {x_for(2 * H), {}}, {from(x, 2 * H), nullptr}}}};
+    if (normed()) x = h = nullptr;  // they are gathered by rows
+    return {{{0, all, {x_for(0), h_for(0)}, {x, h}}, P, {}}};
+  }
+
+  // Some steps of (batch, time), padding left out, in the order of memory.
+  struct Steps {
+    long b = 0, p = 0, count = 0;  // where the next ones begin
+    struct {
+      long b, p;
+    } at[CHUNK];
+  };
+  void next(Steps& steps) const {
+    steps.count = 0;
+    for (; steps.b < s.batch; ++steps.b, steps.p = 0)
+      for (const long end = s.steps(steps.b); steps.p < end; ++steps.p) {
+        if (steps.count == CHUNK) return;
+        steps.at[steps.count++] = {steps.b, steps.p};
+      }
+  }
+
+  // f(first column, vectors, its sums) for the panels of a range that are this thread's.
+  template <class F> void by_panels(const Range& range, int thread, T* sums, const F& f) const {
+    if (!range.wanted()) return;
+    const long vectors = ceil_div(range.count, L), end = vectors * (thread + 1) / s.team;
+    for (long v = vectors * thread / s.team; v < end; v += WIDEST)
+      f(v * L, int(end - v < WIDEST ? end - v : WIDEST), sums + v * L * range.rows());
+  }
+
+  void write_line(long b, long p, T* to) const {
+    if (g.dW) copy(to, s.x + b * s.x_row + p * s.x_step, D);
+    if (g.dR) {
+      const long t = place(s, b, p);
+      T* h = to + D;
+      copy(h, before(0, b, t, p, restarts(s, b, t)), O);
+      for (long j = 0; s.mask && j < O; ++j) h[j] *= s.mask[b * O + j];
+    }
+    if (!Cell::OPTIONS) return;
+    const T* saved = s.saved + (b * s.time + p) * saved_width();
+    for (long j = 0; reset_before() && g.dR && j < O; ++j) to[D + O + j] = to[D + j] * saved[j];
+    if (projected() && g.dP) copy(to + D + O, saved + kept.out * H, H);
+  }
+
+  // Lines, turned, times a panel of dz, on top of the sums.
+  void add(const Own& o, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first) const {
+    const long wide = Q * L, left = range.count - column;
+    pack_columns(steps, range.from + column, int(left < wide ? left - (Q - 1) * L : L), Q, o.columns,
+                 sums + (range.rows() - 1) * wide, first);
+    for (const Segment& seen : range.seen) {
+      product(seen.width, steps.count, o.lines + seen.at, 1L, line_stride(), o.columns, Q, first ? zero : sums,
+              first ? 0L : wide, sums, wide);
+      sums += seen.width * wide;
+    }
+  }
+
+  // Columns of dz side by side, and on the way their sums for the biases; the last vector has n lanes.
+  void pack_columns(const Steps& steps, long column, int n, int Q, T* to, T* sums, bool first) const {
+    Vec<T> sum[WIDEST];
+    for (int q = 0; q < Q; ++q) sum[q] = first ? Vec<T>{} : load(sums + q * L);
+    for (long k = 0; k < steps.count; ++k, to += Q * L) {
+      const T* dz = dz_of_all + (steps.at[k].b * s.time + steps.at[k].p) * across + column;
+#pragma GCC unroll 4
+      for (int q = 0; q < WIDEST; ++q) {
+        if (q >= Q) break;
+        const Vec<T> v = q + 1 < Q ? load(dz + q * L) : load(dz + q * L, n);
+        store(to + q * L, v), sum[q] += v;
+      }
+    }
+    for (int q = 0; q < Q; ++q) store(sums + q * L, sum[q]);
+  }
+
+  // Sums (line, columns of dz) become rows of the weights' gradients.
+  void hand_out(const Range& range, long column, int Q, const T* sums) const {
+    const long left = range.count - column;
+    for (const Segment& seen : range.seen) {
+      for (int q = 0; q < Q; ++q)
+        turn(sums + q * L, Q * L, seen.width, seen.to + (column + q * L) * seen.width, left - q * L);
+      sums += seen.width * Q * L;
+    }
+    for (T* bias : range.bias)
+      if (bias) std::memcpy(bias + column, sums, (left < Q * L ? left : Q * L) * sizeof(T));
+  }
+
+  // `width` vectors at from, from + step, .. become the columns of at most LANES rows of that width.
+  static void turn(const T* from, long step, long width, T* to, long rows) {
+    for (long j = 0; j < width; j += L) {
+      const int wide = int(width - j < L ? width - j : L);
+      Vec<T> square[L];
+      for (int i = 0; i < L; ++i) square[i] = i < wide ? load(from + (j + i) * step) : Vec<T>{};
+      transpose<T>(square);
+      for (int i = 0; i < L && i < rows; ++i) store(to + i * width + j, square[i], wide);
+    }
+  }
+};
+
+}  // namespace
