@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LARGE, MIDDLE = 100_000, 10_000  # words to learn from, from which on networks are wider
 READ = 1_000_000  # words that are read in training, all epochs together
-FEWEST, MOST = 10, 30  # epochs
+FEWEST, MOST = 15, 30  # epochs
 MOST_TAGS = 500  # of a chain: it has a number for each pair of tags
 
 Letters = Literal["lstm", "conv", "none"]
@@ -57,7 +57,7 @@ def plan(data: Tagged, options: TagOptions) -> Plan:
     size = (words >= MIDDLE) + (words >= LARGE)
     hidden = options.hidden_size or (64, 128, 200)[size]
     epochs = options.epochs or min(MOST, max(FEWEST, READ // max(1, words)))
-    dropout = (0.3, 0.4, 0.4)[size] if options.dropout is None else options.dropout
+    dropout = (0.3, 0.4, 0.33)[size] if options.dropout is None else options.dropout
     rate = options.learning_rate or (5e-3, 3e-3, 2e-3)[size]
     return Plan(
         cell=options.cell, hidden_size=hidden, num_layers=options.num_layers or (1, 1, 2)[size],
