@@ -46,8 +46,9 @@ template <class T> struct OfType {
   size_t (*pack)(const Scan<T>&, char*);
   size_t (*forward)(const Scan<T>&, char*);
   size_t (*backward)(const Scan<T>&, const Gradient<T>&, char*);
+  size_t (*multiply)(const Product<T>&, char*);
 };
 template <class T> OfType<T> of_type(const Kernels& k) {
-  if constexpr (sizeof(T) == 4) return {k.pack_f32, k.forward_f32, k.backward_f32};
-  else return {k.pack_f64, k.forward_f64, k.backward_f64};
+  if constexpr (sizeof(T) == 4) return {k.pack_f32, k.forward_f32, k.backward_f32, k.multiply_f32};
+  else return {k.pack_f64, k.forward_f64, k.backward_f64, k.multiply_f64};
 }

@@ -46,18 +46,8 @@ template <class T, class Cell> struct UnitPanels {
       for (int q = 0; q < Q; ++q) {
         const long unit = first(u) + q / slots * L, left = hidden - unit;
         const T* from = weights + (gate(first_slot + q % slots) * hidden + unit) * K;
-        pack_lanes(from, K, int(left < L ? left : L), to + q * L, Q * L);
+        pack_lanes(from, K, K, int(left < L ? left : L), to + q * L, Q * L);
       }
-    }
-  }
-  // `n` rows of K numbers become lanes: to[k * step + lane] = from[lane * K + k].
-  static void pack_lanes(const T* from, long K, int n, T* to, long step) {
-    for (long k = 0; k < K; k += L) {
-      const int wide = int(K - k < L ? K - k : L);
-      Vec<T> square[L];
-      for (int lane = 0; lane < L; ++lane) square[lane] = lane < n ? load(from + lane * K + k, wide) : Vec<T>{};
-      transpose<T>(square);
-      for (int i = 0; i < wide; ++i) store(to + (k + i) * step, square[i]);
     }
   }
   // Both biases, summed where a slot is filled by both products, in the layout of a row of z.
@@ -185,8 +175,8 @@ template <class T, class Cell> class Forward {
     for (long p = 0; p < columns.count(); ++p)
       for (int q = 0; q < columns.vectors(p); ++q) {
         const long first = columns.start(p) + q * L, left = columns.columns - first;
-        UnitPanels<T, Cell>::pack_lanes(weights + first * K, K, int(left < L ? left : L),
-                                        to + columns.offset(p, K) + q * L, columns.vectors(p) * L);
+        pack_lanes(weights + first * K, K, K, int(left < L ? left : L), to + columns.offset(p, K) + q * L,
+                   columns.vectors(p) * L);
       }
   }
 

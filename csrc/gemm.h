@@ -96,6 +96,18 @@ template <class T> struct Panels {
   long size(long K) const { return padded<T>(columns) * K; }
 };
 
+// `n` rows of K numbers become lanes: to[k * step + lane] = from[lane * row + k].
+template <class T> void pack_lanes(const T* from, long row, long K, int n, T* to, long step) {
+  constexpr int L = LANES<T>;
+  for (long k = 0; k < K; k += L) {
+    const int wide = int(K - k < L ? K - k : L);
+    Vec<T> square[L];
+    for (int lane = 0; lane < L; ++lane) square[lane] = lane < n ? load(from + lane * row + k, wide) : Vec<T>{};
+    transpose<T>(square);
+    for (int i = 0; i < wide; ++i) store(to + (k + i) * step, square[i]);
+  }
+}
+
 // Row k of a matrix into its place in every panel; lanes past the last column are 0.
 template <class T> void pack_row(Panels<T> panels, long K, long k, const T* row, T* packed) {
   constexpr int L = LANES<T>;

@@ -4,6 +4,7 @@
 #include "cells/lstm.h"
 #include "cells/rnn.h"
 #include "forward.h"
+#include "products.h"
 
 namespace {
 
@@ -31,6 +32,8 @@ template <class T> size_t backward(const Scan<T>& s, const Gradient<T>& g, char*
   return with_cell(s, [&](auto cell) { return Backward<T, decltype(cell)>(s, g).run(scratch); });
 }
 
+template <class T> size_t multiply(const Product<T>& p, char* scratch) { return Multiply<T>(p).run(scratch); }
+
 }  // namespace
 
 #define OST_JOIN(a, b) a##b
@@ -40,4 +43,5 @@ template <class T> size_t backward(const Scan<T>& s, const Gradient<T>& g, char*
 
 extern const Kernels OST_NAME(kernels_, OST_ISA);
 const Kernels OST_NAME(kernels_, OST_ISA) = {OST_TEXT(OST_ISA), pack<float>,     pack<double>,    forward<float>,
-                                             forward<double>,   backward<float>, backward<double>};
+                                             forward<double>,   backward<float>, backward<double>, multiply<float>,
+                                             multiply<double>};

@@ -85,6 +85,19 @@ template <class T> struct Gradient {
   }
 };
 
+// out[r, c] = bias[c] + sum over k of a[r, k] b[k, c], the sums in the order of k. Of a's strides one is 1, and of b's.
+template <class T> struct Product {
+  long rows, inner, columns;
+  const T* a;
+  long a_row, a_step;
+  const T* b;
+  long b_step, b_column;
+  const T* bias;  // null: none
+  T* out;
+  long out_row;  // its columns lie side by side
+  int threads;
+};
+
 // The kernels of one instruction set. Called with scratch == nullptr they only return the bytes of scratch that
 // they need (64-byte aligned); else they run.
 struct Kernels {
@@ -95,6 +108,8 @@ struct Kernels {
   size_t (*forward_f64)(const Scan<double>&, char* scratch);
   size_t (*backward_f32)(const Scan<float>&, const Gradient<float>&, char* scratch);
   size_t (*backward_f64)(const Scan<double>&, const Gradient<double>&, char* scratch);
+  size_t (*multiply_f32)(const Product<float>&, char* scratch);
+  size_t (*multiply_f64)(const Product<double>&, char* scratch);
 };
 
 inline int gates_of(Kind kind) { return kind == RNN ? 1 : kind == LSTM ? 4 : 3; }

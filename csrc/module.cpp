@@ -206,6 +206,34 @@ template <class T> void backward(const Call& call, const Lent& x, const Out& out
   stack.backward(g, may_lose);
 }
 
+// A lent matrix by both strides: 1 where there is one row or column, so that some stride always is.
+struct Strides {
+  long row, column;
+  explicit Strides(const Lent& m) : row(m.size(0) > 1 ? m.stride(0) : 1), column(m.size(1) > 1 ? m.stride(1) : 1) {}
+};
+
+// out = bias + a b, by the strides that the matrices have.
+template <class T> void multiply(const Lent& a, nb::handle b_from, nb::handle bias, nb::handle to, int threads) {
+  const Lent b(b_from, "b"), out(to, "out", true);
+  if (a.dims() != 2 || b.dims() != 2 || a.size(1) != b.size(0)) refuse("a and b", "do not fit");
+  Product<T> p{};
+  p.rows = a.size(0), p.inner = a.size(1), p.columns = b.size(1);
+  const Strides of_a(a), of_b(b);
+  if ((of_a.row != 1 && of_a.column != 1) || (of_b.row != 1 && of_b.column != 1)) throw NotDense{};
+  p.a_row = of_a.row, p.a_step = of_a.column, p.b_step = of_b.row, p.b_column = of_b.column;
+  p.a = a.take<const T>({p.rows, p.inner}, 2), p.b = b.take<const T>({p.inner, p.columns}, 2);
+  p.bias = Lent(bias, "bias").template take<const T>({p.columns});
+  p.out = out.take<T>({p.rows, p.columns}), p.out_row = p.columns;
+  if (!p.rows || !p.columns) return;
+  if (!p.out) refuse("out", "must be there");
+  const double work = double(p.rows) * p.inner * p.columns;
+  p.threads = std::max(1, int(std::min({double(threads), double(MOST_THREADS), work / 4e5 + 1})));
+  const auto run = of_type<T>(chosen()).multiply;
+  nb::gil_scoped_release others_may_run;
+  const Block scratch(run(p, nullptr));
+  run(p, scratch.data());
+}
+
 // A mask (sequence, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
 template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream, double p) {
   const long rows = out.size(0), units = out.size(1);
@@ -352,6 +380,10 @@ NB_MODULE(_kernels, m) {
     if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
     lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
   }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
+  m.def("multiply", [](nb::handle a, nb::handle b, nb::handle bias, nb::handle out, int threads) {
+    return by_type(a, [&](const Lent& lent, auto number) { multiply<decltype(number)>(lent, b, bias, out, threads); });
+  }, nb::arg("a"), nb::arg("b"), OST_OPTIONAL("bias"), nb::arg("out"), nb::arg("threads"),
+     "out = bias + a b, with the same bits at any number of threads. False: no stride of a or b is 1, nothing was done.");
   m.def("fma_peak", &fma_peak, nb::arg("threads"), nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>(),
         "Multiplications and additions a second that this machine reaches in registers alone, measured now.");
   m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");

@@ -112,7 +112,45 @@ template <class T> void prove_stream(uint64_t seed) {
   }
 }
 
+// A product of odd sizes, either matrix turned round or with gaps, against a plain sum.
+template <class T> void prove_product(uint64_t seed) {
+  Dice dice(seed);
+  const auto size = [&] { return dice.of<long>({0, 1, 2, 5, 15, 16, 17, 40, 97, 130, 600}); };
+  Product<T> p{};
+  p.rows = 1 + size(), p.inner = size(), p.columns = 1 + size();
+  const auto matrix = [&](long rows, long columns, long& row, long& column) {
+    const bool turned = dice.one_in(2);
+    const long gap = dice.of<long>({0, 0, 3});
+    (turned ? row : column) = 1, (turned ? column : row) = (turned ? rows : columns) + gap;
+    Room<T> made(rows && columns ? (rows - 1) * row + (columns - 1) * column + 1 : 0);
+    for (T& v : made) v = T(dice.number());
+    return made;
+  };
+  const Room<T> a = matrix(p.rows, p.inner, p.a_row, p.a_step), b = matrix(p.inner, p.columns, p.b_step, p.b_column);
+  Room<T> bias(dice.one_in(2) ? p.columns : 0);
+  for (T& v : bias) v = T(dice.number());
+  p.a = a.data(), p.b = b.data(), p.bias = bias.data(), p.out_row = p.columns;
+  const auto run = of_type<T>(chosen()).multiply;
+  std::vector<T> first;
+  for (int threads = 1; threads <= 5; threads += 1 + int(seed % 3)) {
+    const Room<T> out(p.rows * p.columns);
+    p.out = out.data(), p.threads = threads;
+    const Room<char> scratch(long(run(p, nullptr)), true);
+    run(p, scratch.data());
+    const std::vector<T> all(out.begin(), out.end());
+    if (threads > 1 && !same(first, all)) fail("a product's other bits", seed, "");
+    if (threads == 1) first = all;
+  }
+  for (long r = 0; r < p.rows; ++r) {
+    const long c = dice.upto(p.columns);
+    double sum = p.bias ? p.bias[c] : 0;
+    for (long k = 0; k < p.inner; ++k) sum += double(p.a[r * p.a_row + k * p.a_step]) * p.b[k * p.b_step + c * p.b_column];
+    if (!(std::fabs(first[r * p.columns + c] - sum) < 1e-3)) fail("a product's sum", seed, "");
+  }
+}
+
 template <class T> void prove(uint64_t seed) {
+  prove_product<T>(seed);
   prove_row<T>(seed);
   prove_stack<T>(seed);
   prove_stream<T>(seed);

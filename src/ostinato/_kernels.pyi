@@ -20,6 +20,11 @@ def kept_numbers(steps: int, width: int, layers: int, directions: int, above: in
 def mask(out: object, key: int, stream: int, p: float) -> None:
     """A dropout mask of one number a sequence and unit."""
 
+def multiply(a: object, b: object, bias: object | None, out: object, threads: int) -> bool:
+    """
+    out = bias + a b, with the same bits at any number of threads. False: no stride of a or b is 1, nothing was done.
+    """
+
 def fma_peak(threads: int, seconds: float) -> float:
     """
     Multiplications and additions a second that this machine reaches in registers alone, measured now.

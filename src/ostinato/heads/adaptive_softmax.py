@@ -9,10 +9,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ostinato.heads.head import Head
+from ostinato.layers.linear import Linear
 from ostinato.ops import probes
+from ostinato.ops.products import linear
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # of the vocabulary: where groups are tried to begin
 FIXED = 250.0  # rows of a product that asking a group for its tokens costs, whatever its size
@@ -56,7 +58,7 @@ class AdaptiveSoftmax(Head):
             raise ValueError(f"adaptive_softmax head: cutoffs must rise from 1 to {outputs - 1} at most, found {found}")
         super().__init__(features, outputs, cutoffs=found)
         self.cutoffs = found
-        self.groups = nn.Linear(features, len(found))
+        self.groups = Linear(features, len(found))
 
     def forward(self, features: Tensor) -> Tensor:
         """The features as they are, (..., features)."""
@@ -73,11 +75,11 @@ class AdaptiveSoftmax(Head):
         if probes.transforming():  # there is no asking which steps need a group
             return -self.log_probabilities(h).gather(1, known[:, None]).view(target.shape).to(raw.dtype)
         (near, *groups), seen = self._pieces(), self._seen_first(known)
-        cost = F.cross_entropy(F.linear(h, *near), seen, reduction="none")
+        cost = F.cross_entropy(linear(h, *near), seen, reduction="none")
         for k, ((weight, bias), low) in enumerate(zip(groups, self.cutoffs, strict=True)):
             rows = (seen == self.cutoffs[0] + k).nonzero()[:, 0]
             if len(rows):
-                inner = F.cross_entropy(F.linear(h[rows], weight, bias), known[rows] - low, reduction="none")
+                inner = F.cross_entropy(linear(h[rows], weight, bias), known[rows] - low, reduction="none")
                 cost = cost.index_add(0, rows, inner)
         return cost.view(target.shape).to(raw.dtype)
 
@@ -85,11 +87,11 @@ class AdaptiveSoftmax(Head):
         """log p of every token, (..., outputs)."""
         h = raw.to(self.project.weight.dtype)
         near, *groups = self._pieces()
-        first = F.linear(h, *near).log_softmax(-1)
+        first = linear(h, *near).log_softmax(-1)
         begin = self.cutoffs[0]
         parts = [first[..., :begin]]  # then the groups, each token by way of its own
         for k, piece in enumerate(groups):
-            parts.append(first[..., begin + k, None] + F.linear(h, *piece).log_softmax(-1))
+            parts.append(first[..., begin + k, None] + linear(h, *piece).log_softmax(-1))
         return torch.cat(parts, -1)
 
     def probabilities(self, raw: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ class AdaptiveSoftmax(Head):
         sizes = [high - low for low, high in zip([0, *self.cutoffs], ends, strict=True)]
         # Split, not sliced: the gradients of slices would each be as large as W.
         pieces = list(zip(self.project.weight.split(sizes), self.project.bias.split(sizes), strict=True))
-        # The groups with the frequent tokens in one product: thin ones have other bits at other numbers of threads.
+        # The groups with the frequent tokens in one product: a softmax asks for both.
         near = zip(pieces[0], (self.groups.weight, self.groups.bias), strict=True)
         weight, bias = (torch.cat(both) for both in near)
         return [(weight, bias), *pieces[1:]]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ostinato import heads
 from ostinato.heads import Head
+from ostinato.layers.linear import Linear
 from ostinato.models.stack import LockedStack, State
 from ostinato.ops import random
 
@@ -98,7 +99,7 @@ def token_model(
     width = embedding_size if tied else hidden_size
     kind: dict[str, Any] = {"name": "adaptive_softmax", "cutoffs": list(cutoffs)} if cutoffs else {"name": "softmax"}
     head = heads.build(features=width, outputs=tokens, **kind)
-    project = nn.Linear(hidden_size, embedding_size) if tied and embedding_size != hidden_size else None
+    project = Linear(hidden_size, embedding_size) if tied and embedding_size != hidden_size else None
     if tied:
         head.project.weight = inputs.weight
     return Language(inputs, stack, head, project)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ostinato.ops import probes
+from ostinato.ops.products import linear, product
 
 NEVER = -1e30  # so little that e to it is 0 beside anything; a thousand steps of it are still finite in float32
 WIDEST = 600.0  # e to the power of minus this is still told from 0 in float64
@@ -218,7 +219,7 @@ def _messages(raw: Tensor, moves: Moves, lengths: Tensor, both: bool) -> tuple[T
     if turned is None:
         return value, None
     q = messages[:, 1].gather(0, turned)
-    onward = torch.cat([q[1:] @ weights.T, q.new_zeros(1, *q.shape[1:])])
+    onward = torch.cat([linear(q[1:], weights), q.new_zeros(1, *q.shape[1:])])
     onward[ends, rows] = last
     total = (p * onward).sum(2, keepdim=True)
     return value, _Kept(p, q, onward, total, weights)
@@ -247,8 +248,7 @@ def _expected(kept: _Kept, lengths: Tensor, gradient: Tensor) -> tuple[Tensor, T
     tags = torch.where(share != 0, kept.p * kept.onward * share, 0)  # what lies in the padding may be NaN
     left = torch.where((steps < lengths - 1)[..., None], kept.p * share, 0)[:-1]
     right = torch.where((steps < lengths - 1)[..., None], kept.q.roll(-1, 0), 0)[:-1]
-    # One product a row, then the rows' sum: a single product is shared out among threads with other bits.
-    moves = torch.bmm(left.permute(1, 2, 0), right.transpose(0, 1)).sum(0) * kept.weights
+    moves = product(left.flatten(0, 1).t(), right.flatten(0, 1)) * kept.weights
     ends = tags[(lengths - 1).clamp(min=0), torch.arange(len(lengths), device=lengths.device)]
     return tags.transpose(0, 1), moves, tags[0].sum(0), ends.sum(0)
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ostinato.ops import probes
-from ostinato.ops.products import even
+from ostinato.ops.products import linear, product
 
 FEW = 4  # features below which turning them round costs less than so narrow a picture
 
@@ -73,7 +73,8 @@ class _Convolve(torch.autograd.Function):
             more = d * (width - 1)
             by_x = convolve(F.pad(grad, (0, 0, more, more)), weight.transpose(0, 1).flip(2), None, dilation=d)
         if ctx.needs_input_grad[1]:
-            by_weight = _products(windows(x, width, d), grad).unflatten(1, (width, -1)).transpose(1, 2)
+            sums = product(grad.flatten(0, 1).t(), windows(x, width, d).flatten(0, 1))
+            by_weight = sums.unflatten(1, (width, -1)).transpose(1, 2)
         if ctx.needs_input_grad[2]:
             by_bias = grad.flatten(0, 1).sum(0)
         return by_x, by_weight, by_bias, None
@@ -82,15 +83,9 @@ class _Convolve(torch.autograd.Function):
 def _plain(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """Whichever way is the quickest; torch's own convolution of float64 has other bits at other threads."""
     if weight.shape[2] == 1 or x.dtype == torch.float64:
-        return F.linear(windows(x, weight.shape[2], dilation), weight.transpose(1, 2).flatten(1), bias)
+        return linear(windows(x, weight.shape[2], dilation), weight.transpose(1, 2).flatten(1), bias)
     if x.shape[2] < FEW:
         return F.conv1d(x.transpose(1, 2), weight, bias, dilation=dilation).transpose(1, 2)
     picture = x.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T), channels last
     y = F.conv2d(picture, weight.unsqueeze(2), bias, dilation=(1, dilation))
     return y.squeeze(2).transpose(1, 2)
-
-
-def _products(seen: Tensor, grad: Tensor) -> Tensor:
-    """sum over rows of grad[row] seen[row]ᵀ: (outputs, width x inputs)."""
-    rows, columns = grad.shape[2], seen.shape[2]
-    return (even(grad.flatten(0, 1)).t() @ even(seen.flatten(0, 1)))[:rows, :columns]

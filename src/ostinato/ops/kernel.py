@@ -176,6 +176,15 @@ def backward(
     return out
 
 
+def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """a b + bias: (rows, inner), (inner, columns), (columns,) -> (rows, columns); the same bits at any threads."""
+    run: Any = _kernels.multiply
+    out, threads = a.new_empty(a.shape[0], b.shape[1]), torch.get_num_threads()
+    if not run(*_lend((a, b, bias, out)), threads):
+        run(*_lend(_dense((a, b, bias, out))), threads)
+    return out
+
+
 def _room(like: Tensor) -> Tensor:
     return torch.empty_like(like, memory_format=torch.contiguous_format)
 
