@@ -17,7 +17,7 @@ from ostinato.data.text.plain import Plain
 from ostinato.spec import Spec
 from ostinato.tasks.generation.learnt import Learnt, Medium, learn
 from ostinato.tasks.generation.music import Music, spelled
-from ostinato.tasks.generation.texts import HELD, HELD_BACK, Texts
+from ostinato.tasks.generation.texts import HELD, Texts
 from ostinato.tasks.options import Options
 from ostinato.tasks.outcome import Outcome
 from ostinato.tasks.task import Arrays, Task
@@ -115,8 +115,8 @@ class LanguageModel(Task):
 
         Args:
             data: path of a text, a folder of texts, a string, or piano rolls: a path or arrays (time, notes).
-            validation: the same; it decides when to stop and is not learnt from. Left out: the last twentieth of
-                data, or a tenth of the pieces.
+            validation: the same; it decides when to stop and is not learnt from. Left out: a twentieth of
+                data, out of five places, or a tenth of the pieces.
             callbacks, out, resume, quiet: as of `training.fit`.
 
         Raises:
@@ -124,7 +124,7 @@ class LanguageModel(Task):
         """
         whole = self._read(data)
         held = None if validation is None else self._read(validation, whole)
-        known, held = (whole, held) if held is not None else self._divided(whole, HELD_BACK)
+        known, held = (whole, held) if held is not None else self._held_back(whole)
         self._learn(known, held, self.options, out=out, resume=resume, quiet=quiet, callbacks=callbacks)
         return self._learnt.history  # type: ignore[return-value]
 
@@ -227,7 +227,7 @@ class LanguageModel(Task):
         elif given:
             known, valid = before, type(whole)(given, whole.source)
         else:
-            known, valid = self._divided(before, HELD_BACK)
+            known, valid = self._held_back(before)
         self._learn(known, valid, options, out=out, resume=resume, quiet=quiet, callbacks=callbacks)
         source = builtin.TOPICS if data is None else whole.source
         return describe(self, self._learnt, before, held, source, began)
@@ -296,17 +296,24 @@ class LanguageModel(Task):
         apart = getattr(whole, "test", ())
         return type(whole)(apart, whole.source) if apart else whole
 
-    def _divided(self, whole: Any, share: float) -> tuple[Any, Any]:
+    def _divided(self, whole: Any) -> tuple[Any, Any]:
+        """What may be learnt from, and what is measured on."""
         if isinstance(whole, Plain):
-            return Texts.divide(whole, self.options.unit, share)
-        return Music.divide(whole, max(share, HELD), self.options.seed)
+            return Texts.divide(whole, self.options.unit)
+        return Music.divide(whole, HELD, self.options.seed)
+
+    def _held_back(self, whole: Any) -> tuple[Any, Any]:
+        """What is learnt from, and what tells when to stop."""
+        if isinstance(whole, Plain):
+            return Texts.hold_back(whole, self.options.unit)
+        return Music.divide(whole, HELD, self.options.seed)
 
     def _held_out(self, whole: Any, test: Any) -> tuple[Any, Any]:
         """What may be learnt from, and what is measured on: of rolls the test part of the file, where it has one."""
         if test is not None:
             return whole, test
         apart = getattr(whole, "test", ())
-        return (whole, type(whole)(apart, whole.source)) if apart else self._divided(whole, HELD)
+        return (whole, type(whole)(apart, whole.source)) if apart else self._divided(whole)
 
     def _learn(self, known: Any, valid: Any, options: GenerateOptions, **how: Any) -> None:
         self.__dict__.pop("_learnt", None)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 HELD, HELD_BACK = 0.1, 0.05  # shares: of a text, for the test; of the rest, to tell when to stop
+PLACES = 5  # that what is held back to stop by is taken from: only near its end a text is like its end
 LEAST = 200  # characters that can be learnt from
 RARE = 2  # a word that occurs less is unknown, so that the unknown is learnt too
 ORDERS = {"word": 5, "bpe": 5, "char": 7}  # of the n-grams beside it
@@ -75,20 +76,33 @@ class Texts:
         return builtin.topics() if source is None else read_plain(source, on_bad=on_bad)
 
     @staticmethod
-    def divide(whole: Plain, unit: str | None, share: float) -> tuple[Plain, Plain]:
-        """The text up to a place, and what comes after it: at the end of a line where units are no characters.
+    def divide(whole: Plain, unit: str | None) -> tuple[Plain, Plain]:
+        """The text up to its last tenth, and that: what comes after all that was learnt from.
 
         Raises:
             DataError: the text is too short.
         """
-        text = whole.text
-        if len(text) < LEAST:
-            raise DataError(whole.source, f"{len(text)} characters are too few to learn from", "give more text")
-        place = int(len(text) * (1 - share))
-        end = text.find("\n", place) + 1
-        if (unit or usual_unit(text)) != "char" and 0 < end < len(text):
-            place = end
+        text = _enough(whole)
+        place = _line_end(text, int(len(text) * (1 - HELD)), unit or usual_unit(text))
         return Plain(text[:place], whole.source, whole.notes), Plain(text[place:], whole.source)
+
+    @staticmethod
+    def hold_back(whole: Plain, unit: str | None) -> tuple[Plain, Plain]:
+        """A text without a twentieth of it, and that, out of the middle of each fifth.
+
+        Texts drift: without its last twentieth a model would know less of what comes after it.
+
+        Raises:
+            DataError: the text is too short.
+        """
+        text, kept, held, done = _enough(whole), "", "", 0
+        unit, length = unit or usual_unit(text), len(text) / PLACES
+        for k in range(PLACES):
+            begin, end = (_line_end(text, int((k + 0.5 + side * HELD_BACK / 2) * length), unit) for side in (-1, 1))
+            kept, held, done = kept + text[done:begin], held + text[begin:end], end
+        if not held.strip() and unit != "char":  # lines are too long to be left whole
+            return Texts.hold_back(whole, "char")
+        return Plain(kept + text[done:], whole.source, whole.notes), Plain(held, whole.source)
 
     @classmethod
     def learnt_from(cls, text: Plain, options: Any) -> Texts:
@@ -206,3 +220,15 @@ class Texts:
 
     def _counts(self, part: Part) -> NDArray[np.int64]:
         return np.bincount(part.ids.numpy(), minlength=len(self.codec))
+
+
+def _enough(whole: Plain) -> str:
+    if len(whole.text) < LEAST:
+        raise DataError(whole.source, f"{len(whole.text)} characters are too few to learn from", "give more text")
+    return whole.text
+
+
+def _line_end(text: str, place: int, unit: str) -> int:
+    """A place in a text, moved to where a line ends unless units are characters."""
+    end = text.find("\n", place) + 1
+    return end if unit != "char" and 0 < end < len(text) else place
