@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import ostinato as ost
 from ostinato.data import builtin
 from ostinato.interfaces.pictures import INK, OURS, drawn, on_paper, svg
+from ostinato.tasks.outcome import Chart, Line
 
 FOLDER = Path(__file__).parent / "pictures"
+CURVES = Path(__file__).parents[1] / "benchmarks" / "curves"  # history.jsonl of runs that `make figures` made
 DILATIONS, STEPS = (1, 2, 4), 16
 DOT, LINE = "#c9cdd3", "#dfe2e6"
 
 
 def main() -> None:
-    """The sunspots: forecast and truth of the held-out end, as the report has it; and what a convolution sees."""
+    """The sunspots' forecast, as the report has it; what a convolution sees; how Shakespeare was learnt."""
     outcome = ost.Forecaster().experiment(builtin.sunspots(), quiet=True)
     _write("sunspots", svg(outcome.charts[0]))
     _write("receptive_field", drawn(receptive_field, (9, 3.0), 0))
+    _write("shakespeare", svg(learning("tinyshakespeare")))
+
+
+def learning(run: str) -> Chart:
+    """Loss by epoch, in training and on what was held back."""
+    rows = [json.loads(line) for line in (CURVES / f"{run}.jsonl").read_text(encoding="utf-8").splitlines()]
+    epochs, train, held = (np.array([row[name] for row in rows]) for name in ("epoch", "loss", "valid_loss"))
+    lines = [Line("held back", held, "ours"), Line("training, with dropout", train)]
+    return Chart("", "", epochs, lines, x_label="epoch", y_label="nats a character")
 
 
 def receptive_field(figure: Any) -> None:
