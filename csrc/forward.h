@@ -193,7 +193,6 @@ template <class T, class Cell> class Forward {
   long most_rows() const { return ceil_div(s.batch, s.threads); }
   long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
   bool few() const { return most_rows() <= FEW_ROWS; }
-
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
@@ -296,23 +295,27 @@ template <class T, class Cell> class Forward {
     const T* x = few() ? nullptr : gather(rows, o, t, live, x_row);
     const T *w = W + panels.offset(share.first, s.input, Cell::X_GATES);
     const T *m = R + panels.offset(share.first, width(), h_gates());
+    const T *w_begin = w, *m_begin = m;
+    const long weights = (Cell::X_GATES * s.input + h_gates() * width()) * hidden_stride;
     const long z_row = few() ? ahead() * z_all : full;
     T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
     for (long u = share.first; u < share.last; ++u) {
+      const bool again = u + 1 == share.last;  // the panel after this one is the next step's first
       const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
       T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!few()) {
         const T* b = normed() ? zero : bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
           store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
-        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row);
+        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, called(again ? w_begin : w + s.input * qx * L, weights));
       }
       T* zh = z + Cell::H_FIRST * L;
+      const T* next = called(again ? m_begin : m + width() * qh * L, weights);
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
-        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all);
+        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all, next);
       } else {
-        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row);
+        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next);
       }
       w += s.input * qx * L, m += width() * qh * L;
       for (long r = 0; !whole() && r < live; ++r) pointwise(rows, o, t, r, u, z + r * z_row);
