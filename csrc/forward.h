@@ -307,17 +307,19 @@ template <class T, class Cell> class Forward {
         const T* b = normed() ? zero : bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
           store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
-        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, called(again ? w_begin : w + s.input * qx * L, weights));
+        const long panel = s.input * qx * L;
+        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, called(again ? w_begin : w + panel, weights), panel);
       }
       T* zh = z + Cell::H_FIRST * L;
-      const T* next = called(again ? m_begin : m + width() * qh * L, weights);
+      const long panel = width() * qh * L;
+      const T* next = called(again ? m_begin : m + panel, weights);
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
-        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all, next);
+        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all, next, panel);
       } else {
-        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next);
+        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next, panel);
       }
-      w += s.input * qx * L, m += width() * qh * L;
+      w += s.input * qx * L, m += panel;
       for (long r = 0; !whole() && r < live; ++r) pointwise(rows, o, t, r, u, z + r * z_row);
     }
     if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);

@@ -11,7 +11,7 @@
 namespace {
 
 template <class T> using Tile = void (*)(long K, const T* a, long row, long step, const T* panel, const T* init,
-                                         long init_row, T* z, long z_row, const T* next);
+                                         long init_row, T* z, long z_row, const T* next, long lines);
 
 constexpr int LINE = 64;                // bytes
 constexpr long NEAR = 8;                // so many steps ahead a large panel is called into the first cache
@@ -22,11 +22,11 @@ constexpr long FAR = long(1) << 20;     // bytes of all panels that do not stay 
 // The panel that follows, where it has to be called from afar: all panels together are so many numbers.
 template <class T> const T* called(const T* panel, long numbers) { return numbers * long(sizeof(T)) > FAR ? panel : nullptr; }
 
-// Out of line: with an epilogue inlined the compiler spills the accumulators. `FETCH`: the panel is large, and `next`,
-// where it is not null, is called into the second cache, a line at each step.
+// Out of line: with an epilogue inlined the compiler spills the accumulators. `FETCH`: the panel is large, and `lines` at
+// `next` are called into the second cache, one at each step.
 template <class T, int R, int Q, bool FETCH>
 __attribute__((noinline)) void tile(long K, const T* __restrict a, long row, long step, const T* __restrict panel,
-                                    const T* init, long init_row, T* z, long z_row, const T* next) {
+                                    const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
   constexpr int L = LANES<T>, IN_LINE = LINE / int(sizeof(T));
   Vec<T> acc[R][Q];
 #pragma GCC unroll 16
@@ -39,7 +39,7 @@ __attribute__((noinline)) void tile(long K, const T* __restrict a, long row, lon
     for (int q = 0; q < Q; ++q) b[q] = load(panel + q * L);
 #pragma GCC unroll 4
     for (int i = 0; FETCH && i < Q * L; i += IN_LINE) __builtin_prefetch(panel + NEAR * Q * L + i, 0, 3);
-    if (FETCH && next) __builtin_prefetch(next, 0, 2), next += IN_LINE;
+    if (FETCH && k < lines) __builtin_prefetch(next + k * IN_LINE, 0, 2);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec<T> s = splat(a[r * row]);
@@ -81,24 +81,26 @@ template <class T, bool FETCH> Tile<T> tile_for(int R, int Q) {
   }
 }
 
-// z[rows, panel] = init + a panel, any number of rows, in tiles of nearly equal height. `next`: a panel of the same
-// size whose turn comes afterwards and that is far away, or null.
+// z[rows, panel] = init + a panel, any number of rows, in tiles of nearly equal height. `next`: far memory whose turn
+// comes afterwards, so many `numbers`; or null.
 template <class T>
 void product(long rows, long K, const T* a, long row, long step, const T* panel, int Q, const T* init, long init_row,
-             T* z, long z_row, const T* next = nullptr) {
+             T* z, long z_row, const T* next = nullptr, long numbers = 0) {
   const long most = MOST_ROWS[Q], wide = Q * LANES<T>;
   if (K > LONG && rows > most) {
     const T* rest = panel + LONG * wide;
-    product(rows, LONG, a, row, step, panel, Q, init, init_row, z, z_row, next ? rest : next);
-    return product(rows, K - LONG, a + LONG * step, row, step, rest, Q, z, z_row, z, z_row, next);
+    product(rows, LONG, a, row, step, panel, Q, init, init_row, z, z_row, next ? rest : next, LONG * wide);
+    return product(rows, K - LONG, a + LONG * step, row, step, rest, Q, z, z_row, z, z_row, next, numbers);
   }
-  const bool fetch = rows > most && K * wide * long(sizeof(T)) > LARGE;
-  const T* end = next + K * wide;
-  for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
+  if (rows == 0) return;
+  const bool fetch = rows > most && (next || K * wide * long(sizeof(T)) > LARGE);
+  long tiles = (rows + most - 1) / most;
+  const long in_line = LINE / sizeof(T), lines = next ? numbers / in_line / tiles + 1 : 0;  // of `next`, for each tile
+  for (; rows > 0; --tiles) {
     const int R = int((rows + tiles - 1) / tiles);
-    (fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q))(K, a, row, step, panel, init, init_row, z, z_row, next);
-    a += R * row, init += R * init_row, z += R * z_row, rows -= R;
-    if (next && (next += K * (LINE / sizeof(T))) >= end) next = nullptr;
+    const Tile<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
+    run(K, a, row, step, panel, init, init_row, z, z_row, next, lines);
+    a += R * row, init += R * init_row, z += R * z_row, rows -= R, next += lines * in_line;
   }
 }
 
