@@ -320,7 +320,7 @@ template <class T, class Cell> class Forward {
         product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next, panel);
       }
       w += s.input * qx * L, m += panel;
-      for (long r = 0; !whole() && r < live; ++r) pointwise(rows, o, t, r, u, z + r * z_row);
+      if (!whole()) pointwise(rows, o, t, live, u, z, z_row);
     }
     if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
@@ -353,20 +353,29 @@ template <class T, class Cell> class Forward {
     return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * kept.width(s.hidden) : nullptr;
   }
 
-  void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long u, const T* z) const {
-    const long b = rows.rows[r], p = rows.place(r, t);
-    T* y = s.y + b * s.y_row + p * s.y_step;
-    T* saved = s.saved ? s.saved + (b * s.time + p) * (Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden) : nullptr;
-    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
-    if constexpr (Cell::OPTIONS) {
-      with_options(o, b, p, r, first, left < most ? left : most, z, saved);
-    } else {
-      by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
+  // Of panel u, all rows.
+  void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
+    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
+    const auto row = [&](long r, auto by_units) {
+      const long b = rows.rows[r], p = rows.place(r, t);
+      T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * stride : nullptr;
+      T* saved = s.saved ? s.saved + (b * s.time + p) * Cell::SAVED * s.hidden : nullptr;
+      by_units([&](long v, auto n) {
         const long j = first + v, i = r * stride + j;
-        const Vec<T> h = Cell::forward(s, Spot<T>{}, z + v * Cell::Z, load(o.h[0] + i), Cell::STATES > 1 ? o.c + i : nullptr,
+        const Vec<T> h = Cell::forward(s, Spot<T>{}, z + r * z_row + v * Cell::Z, load(o.h[0] + i), c ? c + j : nullptr,
                                        saved ? saved + j : nullptr, n);
         store(o.h[1] + i, h);
         store(y + j, h, n);
+      });
+    };
+    if constexpr (Cell::OPTIONS) {
+      for (long r = 0; r < live; ++r)
+        with_options(o, rows.rows[r], rows.place(r, t), r, first, count, z + r * z_row, saved_of(rows, t, r));
+    } else if constexpr (Cell::UNITS > 1) {
+      for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { by_vectors<T>(count, f); });
+    } else {  // one vector: its width is asked once, and the activations' constants stay in registers
+      by_vectors<T>(count, [&](long, auto n) {
+        for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { f(0, n); });
       });
     }
   }
