@@ -202,7 +202,9 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (long p = first; p < last; ++p) {
       T* dh = o.dh + h_panels.start(p);
       const T* init = Cell::OPTIONS && !s.mask ? o.direct + h_panels.start(p) : dh;
-      product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), h_panels.vectors(p), init, stride, dh, stride);
+      const int Q = h_panels.vectors(p);
+      const T* next = called(R + h_panels.offset(p + 1 < last ? p + 1 : first, all), h_panels.size(all));
+      product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), Q, init, stride, dh, stride, next, K * Q * L);
     }
     for (long r = 0; r < live; ++r) {
       T* dh = o.dh + r * stride;
@@ -401,7 +403,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       T* to = g.dx + run.first * D + j;
       T* z = wide == Q * L ? to : o.out;  // a panel that ends in mid-vector goes by way of scratch
       const long z_row = wide == Q * L ? D : Q * L;
-      product(run.count, K0, dz, across, 1L, w, Q, zero, 0L, z, z_row);
+      const T* next = called(W + x_panels.offset(p + 1 < x_panels.count() ? p + 1 : 0, K), x_panels.size(K));
+      product(run.count, K0, dz, across, 1L, w, Q, zero, 0L, z, z_row, next, K * Q * L);
       if (K0 < K) product(run.count, H, dz + 3 * H, across, 1L, w + K0 * Q * L, Q, z, z_row, z, z_row);
       for (long i = 0; z == o.out && i < run.count; ++i) std::memcpy(to + i * D, z + i * z_row, wide * sizeof(T));
     }

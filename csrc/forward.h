@@ -183,7 +183,6 @@ template <class T, class Cell> class Forward {
   long most_rows() const { return ceil_div(s.batch, s.threads); }
   long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
   bool few() const { return most_rows() <= FEW_ROWS; }
-
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
@@ -286,26 +285,32 @@ template <class T, class Cell> class Forward {
     const T* x = few() ? nullptr : gather(rows, o, t, live, x_row);
     const T *w = W + panels.offset(share.first, s.input, Cell::X_GATES);
     const T *m = R + panels.offset(share.first, width(), h_gates());
+    const T *w_begin = w, *m_begin = m;
+    const long weights = (Cell::X_GATES * s.input + h_gates() * width()) * hidden_stride;
     const long z_row = few() ? ahead() * z_all : full;
     T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
     for (long u = share.first; u < share.last; ++u) {
+      const bool again = u + 1 == share.last;  // the panel after this one is the next step's first
       const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
       T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!few()) {
         const T* b = normed() ? zero : bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
           store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
-        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row);
+        const long panel = s.input * qx * L;
+        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, called(again ? w_begin : w + panel, weights), panel);
       }
       T* zh = z + Cell::H_FIRST * L;
+      const long panel = width() * qh * L;
+      const T* next = called(again ? m_begin : m + panel, weights);
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
-        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all);
+        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all, next, panel);
       } else {
-        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row);
+        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next, panel);
       }
-      w += s.input * qx * L, m += width() * qh * L;
-      for (long r = 0; !whole() && r < live; ++r) pointwise(rows, o, t, r, u, z + r * z_row);
+      w += s.input * qx * L, m += panel;
+      if (!whole()) pointwise(rows, o, t, live, u, z, z_row);
     }
     if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
@@ -338,20 +343,29 @@ template <class T, class Cell> class Forward {
     return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * kept.width(s.hidden) : nullptr;
   }
 
-  void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long u, const T* z) const {
-    const long b = rows.rows[r], p = rows.place(r, t);
-    T* y = s.y + b * s.y_row + p * s.y_step;
-    T* saved = s.saved ? s.saved + (b * s.time + p) * (Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden) : nullptr;
-    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
-    if constexpr (Cell::OPTIONS) {
-      with_options(o, b, p, r, first, left < most ? left : most, z, saved);
-    } else {
-      by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
+  // Of panel u, all rows.
+  void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
+    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
+    const auto row = [&](long r, auto by_units) {
+      const long b = rows.rows[r], p = rows.place(r, t);
+      T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * stride : nullptr;
+      T* saved = s.saved ? s.saved + (b * s.time + p) * Cell::SAVED * s.hidden : nullptr;
+      by_units([&](long v, auto n) {
         const long j = first + v, i = r * stride + j;
-        const Vec<T> h = Cell::forward(s, Spot<T>{}, z + v * Cell::Z, load(o.h[0] + i), Cell::STATES > 1 ? o.c + i : nullptr,
+        const Vec<T> h = Cell::forward(s, Spot<T>{}, z + r * z_row + v * Cell::Z, load(o.h[0] + i), c ? c + j : nullptr,
                                        saved ? saved + j : nullptr, n);
         store(o.h[1] + i, h);
         store(y + j, h, n);
+      });
+    };
+    if constexpr (Cell::OPTIONS) {
+      for (long r = 0; r < live; ++r)
+        with_options(o, rows.rows[r], rows.place(r, t), r, first, count, z + r * z_row, saved_of(rows, t, r));
+    } else if constexpr (Cell::UNITS > 1) {
+      for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { by_vectors<T>(count, f); });
+    } else {  // one vector: its width is asked once, and the activations' constants stay in registers
+      by_vectors<T>(count, [&](long, auto n) {
+        for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { f(0, n); });
       });
     }
   }

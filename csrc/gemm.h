@@ -11,13 +11,23 @@
 namespace {
 
 template <class T> using Tile = void (*)(long K, const T* a, long row, long step, const T* panel, const T* init,
-                                         long init_row, T* z, long z_row);
+                                         long init_row, T* z, long z_row, const T* next, long lines);
 
-// Out of line: with an epilogue inlined the compiler spills the accumulators.
-template <class T, int R, int Q>
+constexpr int LINE = 64;                // bytes
+constexpr long NEAR = 8;                // so many steps ahead a large panel is called into the first cache
+constexpr long LARGE = long(32) << 10;  // bytes of a panel that does not stay there from tile to tile
+constexpr long LONG = 512;              // steps of a panel that stay in the second cache meanwhile
+constexpr long FAR = long(1) << 20;     // bytes of all panels that do not stay there from step to step
+
+// The panel that follows, where it has to be called from afar: all panels together are so many numbers.
+template <class T> const T* called(const T* panel, long numbers) { return numbers * long(sizeof(T)) > FAR ? panel : nullptr; }
+
+// Out of line: with an epilogue inlined the compiler spills the accumulators. `FETCH`: the panel is large, and `lines` at
+// `next` are called into the second cache, one at each step.
+template <class T, int R, int Q, bool FETCH>
 __attribute__((noinline)) void tile(long K, const T* __restrict a, long row, long step, const T* __restrict panel,
-                                    const T* init, long init_row, T* z, long z_row) {
-  constexpr int L = LANES<T>;
+                                    const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
+  constexpr int L = LANES<T>, IN_LINE = LINE / int(sizeof(T));
   Vec<T> acc[R][Q];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -27,6 +37,9 @@ __attribute__((noinline)) void tile(long K, const T* __restrict a, long row, lon
     Vec<T> b[Q];
 #pragma GCC unroll 4
     for (int q = 0; q < Q; ++q) b[q] = load(panel + q * L);
+#pragma GCC unroll 4
+    for (int i = 0; FETCH && i < Q * L; i += IN_LINE) __builtin_prefetch(panel + NEAR * Q * L + i, 0, 3);
+    if (FETCH && k < lines) __builtin_prefetch(next + k * IN_LINE, 0, 2);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec<T> s = splat(a[r * row]);
@@ -48,35 +61,46 @@ constexpr int MOST_ROWS[5] = {0, 8, 6, 4, 3};
 #endif
 constexpr int WIDEST = 4;  // vectors in a panel
 
-template <class T, int Q> Tile<T> tile_with(int R) {
+template <class T, int Q, bool FETCH> Tile<T> tile_with(int R) {
   switch (R) {
 #define OST_ROWS(n) \
   case n:           \
-    if constexpr (n <= MOST_ROWS[Q]) return tile<T, n, Q>; else break;
+    if constexpr (n <= MOST_ROWS[Q]) return tile<T, n, Q, FETCH>; else break;
     OST_ROWS(1) OST_ROWS(2) OST_ROWS(3) OST_ROWS(4) OST_ROWS(5) OST_ROWS(6)
     OST_ROWS(7) OST_ROWS(8) OST_ROWS(9) OST_ROWS(10) OST_ROWS(11) OST_ROWS(12)
 #undef OST_ROWS
   }
   return nullptr;
 }
-template <class T> Tile<T> tile_for(int R, int Q) {
+template <class T, bool FETCH> Tile<T> tile_for(int R, int Q) {
   switch (Q) {
-    case 1: return tile_with<T, 1>(R);
-    case 2: return tile_with<T, 2>(R);
-    case 3: return tile_with<T, 3>(R);
-    default: return tile_with<T, 4>(R);
+    case 1: return tile_with<T, 1, FETCH>(R);
+    case 2: return tile_with<T, 2, FETCH>(R);
+    case 3: return tile_with<T, 3, FETCH>(R);
+    default: return tile_with<T, 4, FETCH>(R);
   }
 }
 
-// z[rows, panel] = init + a panel, any number of rows, in tiles of nearly equal height.
+// z[rows, panel] = init + a panel, any number of rows, in tiles of nearly equal height. `next`: far memory whose turn
+// comes afterwards, so many `numbers`; or null.
 template <class T>
 void product(long rows, long K, const T* a, long row, long step, const T* panel, int Q, const T* init, long init_row,
-             T* z, long z_row) {
-  const long most = MOST_ROWS[Q];
-  for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
+             T* z, long z_row, const T* next = nullptr, long numbers = 0) {
+  const long most = MOST_ROWS[Q], wide = Q * LANES<T>;
+  if (K > LONG && rows > most) {
+    const T* rest = panel + LONG * wide;
+    product(rows, LONG, a, row, step, panel, Q, init, init_row, z, z_row, next ? rest : next, LONG * wide);
+    return product(rows, K - LONG, a + LONG * step, row, step, rest, Q, z, z_row, z, z_row, next, numbers);
+  }
+  if (rows == 0) return;
+  const bool fetch = rows > most && (next || K * wide * long(sizeof(T)) > LARGE);
+  long tiles = (rows + most - 1) / most;
+  const long in_line = LINE / sizeof(T), lines = next ? numbers / in_line / tiles + 1 : 0;  // of `next`, for each tile
+  for (; rows > 0; --tiles) {
     const int R = int((rows + tiles - 1) / tiles);
-    tile_for<T>(R, Q)(K, a, row, step, panel, init, init_row, z, z_row);
-    a += R * row, init += R * init_row, z += R * z_row, rows -= R;
+    const Tile<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
+    run(K, a, row, step, panel, init, init_row, z, z_row, next, lines);
+    a += R * row, init += R * init_row, z += R * z_row, rows -= R, next += lines * in_line;
   }
 }
 

@@ -127,12 +127,13 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   // Lines, turned, times a panel of dz, on top of the sums.
   void add(const Own& o, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first) const {
-    const long wide = Q * L, left = range.count - column;
+    const long wide = Q * L, left = range.count - column, all_sums = ranges().numbers();
     pack_columns(steps, range.from + column, int(left < wide ? left - (Q - 1) * L : L), Q, o.columns,
                  sums + (range.rows() - 1) * wide, first);
     for (const Segment& seen : range.seen) {
+      const T* soon = called(sums + 2 * MOST_ROWS[Q] * wide, all_sums);  // two tiles further on
       product(seen.width, steps.count, o.lines + seen.at, 1L, line_stride(), o.columns, Q, first ? zero : sums,
-              first ? 0L : wide, sums, wide);
+              first ? 0L : wide, sums, wide, soon, seen.width * wide);
       sums += seen.width * wide;
     }
   }
