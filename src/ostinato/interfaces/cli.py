@@ -142,8 +142,8 @@ def _run(name: str, values: dict[str, Any]) -> None:
     )  # fmt: skip
     from ostinato.interfaces import report, screen
 
+    task.save(out / "model.ost")  # first of all: what was learnt took longest
     page = report.render(outcome)
-    task.save(out / "model.ost")
     folder.write(out, outcome, page)
     if values["json"]:
         print(json.dumps(outcome.to_json(), indent=2))
