@@ -50,7 +50,7 @@ def known(data: Labelled, classes: Sequence[str], skip: bool) -> Labelled:
     learnt = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     if not skip or not there:
         rows = "1 row has" if strange == 1 else f"{strange:,} rows have"
-        found = f"the label {shown(label)} was not learnt ({rows} such labels); known are {learnt}"
+        found = f"the label {shown(label)} ({rows} such labels) was not learnt; known are {learnt}"
         raise DataError(data.source, found, "correct it, learn from data that have it, or --on-bad skip")
     kept = data.pick(there)
     note = f"left out {strange} rows with a label that was not learnt, such as {shown(label)}"
