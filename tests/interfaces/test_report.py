@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -108,6 +110,64 @@ def test_a_matrix_says_its_numbers_where_there_is_room() -> None:
         assert {text.get_text() for text in axes.texts} >= said
         assert bool(axes.texts) == bool(said)
         assert [label.get_text() for label in axes.get_xticklabels()] == list(matrix(size).columns)
+
+
+@pytest.mark.parametrize("count", [2, 7, 16, 20])
+@pytest.mark.parametrize("name", ["argument", "Ukrainian", "a rather long class name", "中文标签"])
+def test_names_of_columns_do_not_run_into_each_other(
+    count: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = [f"{name} {k}" for k in range(count)]
+    kept: list[Figure] = []
+
+    def keep(draw: Callable[[Figure], None], size: tuple[float, float], number: int) -> str:
+        kept.append(figure := Figure(figsize=size, layout="constrained"))
+        draw(figure)
+        return ""
+
+    monkeypatch.setattr(matrices, "drawn", keep)
+    matrices.svg(Matrix("", "", names, names, np.eye(count), "true", "predicted"))
+    canvas = FigureCanvasAgg(kept[0])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*missing from font")
+        canvas.draw()
+    labels = kept[0].axes[0].get_xticklabels()
+    assert len({label.get_text() for label in labels}) == count
+    if labels[0].get_rotation() == 0:
+        boxes = [label.get_window_extent() for label in labels]
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    else:  # on a slant names lie beside each other where their columns are further apart than letters are high
+        places = [label.get_window_extent().x1 for label in labels]
+        assert min(np.diff(places)) * np.sin(np.pi / 4) > labels[0].get_fontsize() * canvas.figure.dpi / 72
+
+
+def test_colours_of_a_matrix_go_by_its_rows_or_by_what_is_full() -> None:
+    values = np.array([[1.0, 1.0], [0.0, 0.4]])
+    rows = Matrix("", "", ["a", "b"], ["x", "y"], values)
+    assert matrices._shares(rows).tolist() == [[0.5, 0.5], [0.0, 1.0]]
+    assert matrices._shares(replace(rows, full=1.0)).tolist() == values.tolist()
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_are_names_whatever_they_hold() -> None:
+    for name in ("$x^{$", "costs $5 and $\\frac{1}$", "two\nlines", "中文", "a\x01b", "--><script>"):
+        found = matrices.svg(Matrix("", "", [name, "b"], [name, "b"], np.eye(2)))
+        parser = Balanced()
+        parser.feed(found)
+        assert parser.open == []
+        assert "<script" not in found
+    assert "中文" in matrices.svg(Matrix("", "", ["中文", "b"], ["中文", "b"], np.eye(2)))
+
+
+def test_epochs_are_whole_numbers() -> None:
+    from matplotlib.figure import Figure
+
+    lines = [Line("loss", np.array([2.0, 1.0]), "plain")]
+    pictures._draw(axes := Figure().add_subplot(), Chart("", "", np.array([1.0, 2.0]), lines))
+    assert all(place == round(place) for place in axes.get_xticks())
 
 
 def test_text_takes_the_place_of_the_table(tmp_path: Path) -> None:

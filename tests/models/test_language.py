@@ -180,7 +180,13 @@ def test_draws_keep_to_the_law_they_are_cut_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "word"), [({"temperature": -1.0}, "temperature"), ({"top_k": 0}, "top_k"), ({"top_p": 0.0}, "top_p")]
+    ("how", "word"),
+    [
+        ({"temperature": -1.0}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"top_k": 0}, "top_k"),
+        ({"top_p": 0.0}, "top_p"),
+    ],
 )
 def test_what_cannot_be_is_refused(how: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):

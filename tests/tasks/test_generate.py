@@ -204,7 +204,7 @@ def test_what_cannot_be_is_said_in_a_line(trained: ost.LanguageModel) -> None:
         ost.LanguageModel().generate()
     with pytest.raises(ValueError, match="reads forwards only"):
         ost.LanguageModel(bidirectional=True)
-    with pytest.raises(DataError, match="11 characters are too few"):
+    with pytest.raises(DataError, match="10 characters are too few"):
         ost.LanguageModel(**QUICK).fit("too little\n")
     with pytest.raises(DataError, match="holds music, the model learnt text"):
         trained.score(ost.LanguageModel()._read(pieces(3)))

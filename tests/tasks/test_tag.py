@@ -13,10 +13,12 @@ import torch
 import ostinato as ost
 from ostinato import format
 from ostinato.data import DataError
+from ostinato.data.text.tagged import Tagged
 from ostinato.format import FormatError
 from ostinato.interfaces import report
 from ostinato.interfaces.cli import main
 from ostinato.metrics import spans
+from ostinato.tasks.tagging import charts
 from ostinato.tasks.task import NotFittedError
 from ostinato.training import Callback
 
@@ -209,6 +211,18 @@ def test_errors_are_shown_in_their_sentences(tagger: ost.Tagger) -> None:
     assert "B-PER, right is O" in passage.heading
     assert {weight for text, weight in passage.parts if text in ("Mr", "to")} == {0.0}
     assert min(weight for _, weight in passage.parts) == -1.0
+
+
+def test_of_many_tags_those_with_the_most_mistakes_are_shown() -> None:
+    frequent = [f"T{k}" for k in range(charts.MOST)]
+    data = Tagged([["w"] * 3] * 41, [[tag] * 3 for tag in 2 * frequent] + [["RARE", "T0", "T0"]], "made up")
+    told = [list(row) for row in data.tags]
+    told[-1] = ["T0", "RARE", "T0"]
+    found = charts._confusion(told, data)
+    assert len(found.rows) == charts.MOST
+    assert {"RARE", "T0"} <= set(found.rows)
+    assert f"The {charts.MOST} of {charts.MOST + 1} tags with the most mistakes." in found.caption
+    assert found.values[found.rows.index("RARE"), found.columns.index("T0")] == 1
 
 
 def test_tags_that_training_had_not_count_as_errors_and_are_named(tagger: ost.Tagger) -> None:

@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on(tmp_path):
         train(out=tmp_path / "out", **WORDS)
     said = str(caught.value)
     assert said.startswith(f"{tmp_path / 'out' / 'checkpoint.ost'}: File too large")
-    assert said.endswith("what was saved before is whole: set this right and go on with resume=True")
+    assert said.endswith("what was saved before is whole: set this right and go on with resume=True (--resume)")
     assert "\n" not in said
     _whole_and_alone(tmp_path / "out", range(1, 6))
     resumed, history = train(out=tmp_path / "out", resume=True, **WORDS)

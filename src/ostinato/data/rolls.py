@@ -54,7 +54,11 @@ def is_rolls(source: Any) -> bool:
     >>> is_rolls("JSB.mat"), is_rolls("input.txt")
     (True, False)
     """
-    return isinstance(source, Rolls) or (isinstance(source, (str, os.PathLike)) and Path(source).suffix in SUFFIXES)
+    return isinstance(source, Rolls) or (isinstance(source, (str, os.PathLike)) and _suffix(source) in SUFFIXES)
+
+
+def _suffix(source: str | os.PathLike[str]) -> str:
+    return Path(source).suffix.lower()
 
 
 def read_rolls(source: str | os.PathLike[str] | Rolls | Sequence[Any]) -> Rolls:
@@ -75,7 +79,7 @@ def read_rolls(source: str | os.PathLike[str] | Rolls | Sequence[Any]) -> Rolls:
     if not isinstance(source, (str, os.PathLike)):
         return _rolls({"train": [(f"piece {k + 1}", piece) for k, piece in enumerate(source)]}, "pieces")
     path = Path(source)
-    found = _mat(path) if path.suffix == ".mat" else _npz(path)
+    found = _mat(path) if _suffix(path) == ".mat" else _npz(path)
     return _rolls(found, path.name)
 
 
@@ -96,7 +100,7 @@ def _piece(values: Any, name: str, source: str) -> Array:
     found = np.asarray(values)
     if found.ndim != 2 or found.dtype.kind not in "biuf" or not found.size:
         shape = f"{name!r} is {found.dtype} of shape {found.shape}, not frames by notes"
-        raise DataError(source, shape, "give an array (time, notes) a piece")
+        raise DataError(source, shape if found.size else f"{name!r} is empty", "give an array (time, notes) a piece")
     wrong = np.argwhere((found != 0) & (found != 1))
     if len(wrong):
         frame, note = wrong[0]
@@ -117,6 +121,8 @@ def _mat(path: Path) -> dict[str, list[tuple[str, Any]]]:
     try:
         found = loadmat(path)
     except OSError as error:
+        if error.errno is None:  # scipy's own word for a file that ends too early
+            raise DataError(path.name, f"no whole MATLAB file ({error})", "take another copy of the file") from error
         raise _unreadable(path, error) from error
     except (MatReadError, NotImplementedError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
         raise DataError(

@@ -142,8 +142,8 @@ def _run(name: str, values: dict[str, Any]) -> None:
     )  # fmt: skip
     from ostinato.interfaces import report, screen
 
+    task.save(out / "model.ost")  # first of all: what was learnt took longest
     page = report.render(outcome)
-    task.save(out / "model.ost")
     folder.write(out, outcome, page)
     if values["json"]:
         print(json.dumps(outcome.to_json(), indent=2))
@@ -367,12 +367,20 @@ def _refusing(values: dict[str, Any] | None = None) -> Iterator[None]:
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit from None
-    except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, ImportError, MemoryError) as error:
         if os.environ.get("OSTINATO_DEBUG"):
             traceback.print_exc()
-        said = " ".join(str(error).split()) or type(error).__name__
-        print(f"ostinato: error: {said}", file=sys.stderr)
+        print(f"ostinato: error: {_said(error)}", file=sys.stderr)
         raise typer.Exit(REFUSED) from None
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, on one line."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return "not enough memory: a smaller --hidden-size, --num-layers or --batch-size takes less"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

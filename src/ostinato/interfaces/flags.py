@@ -62,7 +62,7 @@ def _parameter(name: str, field: Any, shared: bool) -> inspect.Parameter:
         both = flag if field.default is False else f"{flag}/--no-{flag[2:]}"
         option = typer.Option(both, help=field.description, show_default=False, rich_help_panel=panel)
         return _keyword(name, Annotated[Optional[bool], option])  # noqa: UP045 - typer reads this form everywhere
-    usual = "" if field.default in (None, ()) else f" (default {_shown(field.default)})"
+    usual = "" if field.default in (None, (), "") else f" (default {_shown(field.default)})"
     option = typer.Option(
         flag, help=field.description + usual, show_default=False, metavar=_metavar(plain), rich_help_panel=panel
     )

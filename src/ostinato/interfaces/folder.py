@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +32,9 @@ def chosen(out: Path | None, task: str, overwrite: bool, resume: bool) -> Path:
         raise ValueError(f"--out {out}: is a file: name a folder")
     if not (overwrite or resume) and out.is_dir() and any(out.iterdir()):
         raise ValueError(f"--out {out}: is not empty: say --overwrite, --resume, or another folder")
+    there = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {out}: {there} cannot be written into: name another folder")
     return out
 
 

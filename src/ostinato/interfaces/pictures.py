@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,12 @@ from ostinato.tasks.outcome import Chart, Line
 
 INCH = 6.44  # rem: 9 inches are a page
 INK, OURS = "#010203", "#2f7de1"  # INK becomes currentColor
+_MISSING = "missing from font"
 OTHERS = ("#e0832f", "#2fa37a", "#b06fd0", "#c9a227")
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "path", "svg.hashsalt": "ostinato", "font.size": 10, "axes.edgecolor": INK, "axes.labelcolor": INK,
+    "font.size": 10, "axes.edgecolor": INK, "axes.labelcolor": INK,
     "xtick.color": INK, "ytick.color": INK, "text.color": INK, "axes.spines.top": False, "axes.spines.right": False,
-    "legend.frameon": False,
+    "legend.frameon": False, "text.parse_math": False,
 }  # fmt: skip
 
 
@@ -29,22 +31,34 @@ def svg(chart: Chart, number: int = 0) -> str:
 
 def drawn(draw: Callable[[Any], None], size: tuple[float, float], number: int) -> str:
     """What `draw` puts on a figure of that size in inches, as an <svg> element."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"ostinato-{number}"}):
-        figure = Figure(figsize=size, layout="constrained")
-        figure.patch.set_alpha(0)
-        draw(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    found = text.getvalue()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", f".*{_MISSING}")
+            found = _saved(draw, size, number, "path")
+    except UserWarning:  # letters that our font lacks: the reader's own fonts have them
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", f".*{_MISSING}")
+            found = _saved(draw, size, number, "none")
     found = found[found.index("<svg") :].replace(INK, "currentColor")
     found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", found, count=1)
     # A page stretches its pictures: one that is narrower than a page must not be blown up.
     wide = f'role="img" style="max-width: {size[0] * INCH:g}rem"'
     found = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf"\1 {wide}", found, count=1)
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
+
+
+def _saved(draw: Callable[[Any], None], size: tuple[float, float], number: int, letters: str) -> str:
+    """The figure as matplotlib writes it; letters as a "path", or as text ("none")."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": f"ostinato-{number}", "svg.fonttype": letters}):
+        figure = Figure(figsize=size, layout="constrained")
+        figure.patch.set_alpha(0)
+        draw(figure)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return text.getvalue()
 
 
 def on_paper(picture: str) -> str:
@@ -68,6 +82,8 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.axvline(place, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
         axes.annotate(word, (place, 1), xycoords=("data", "axes fraction"), xytext=(4, -2), textcoords="offset points",
                       va="top", fontsize=8, alpha=0.7)  # fmt: skip
+    if chart.x.dtype.kind != "M" and np.all(chart.x == np.round(chart.x)):
+        axes.xaxis.get_major_locator().set_params(integer=True)  # there is no epoch 1.5
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
 

@@ -65,10 +65,10 @@ def check(temperature: float, top_k: int | None, top_p: float | None) -> None:
     """Refuse what cannot be.
 
     Raises:
-        ValueError: temperature below 0, top_k below 1, or top_p outside (0, 1].
+        ValueError: temperature below 0 or not finite, top_k below 1, or top_p outside (0, 1].
     """
-    if not temperature >= 0:
-        raise ValueError(f"temperature must be at least 0, found {temperature}")
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be at least 0 and finite, found {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, found {top_k}")
     if top_p is not None and not 0 < top_p <= 1:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ostinato.data import DataError, builtin
+from ostinato.data.errors import shown
 from ostinato.data.text.labelled import Labelled, read_labelled, read_texts
 from ostinato.data.text.split import holdout
 from ostinato.spec import Spec
@@ -48,6 +49,7 @@ class ClassifyOptions(Options):
     cell: str = Field("gru", description="recurrent cell: gru, lstm, rnn, one's own (`ostinato list`), or conv")
     pooling: Literal["last", "max", "mean", "attention"] = Field("max", description="from steps to one vector")
     bidirectional: bool = Field(True, description="read in both directions")
+    batch_size: int | None = Field(None, ge=1, description="texts in a step of training; by the size of the data")
     vectors: str | None = Field(None, description="file of pretrained word vectors: GloVe's or word2vec's text format")
     balance: bool = Field(False, description="let rare classes count more in training")
     members: int | None = Field(None, ge=1, le=100, description="networks whose mean answers; by the size of the data")
@@ -261,6 +263,9 @@ class TextClassifier(Task):
         data = read_labelled(source, text=words.text, label=words.label, on_bad=words.on_bad)
         if len(data) < LEAST:
             raise DataError(data.source, f"{len(data)} texts", f"give at least {LEAST}")
+        if len(set(data.labels)) == len(data):
+            found = f"each of the {len(data)} labels occurs once, such as {shown(data.labels[0])}"
+            raise DataError(data.source, found, "say with --label which column they are in, --text is the other")
         return data
 
     def _more(self, source: Any) -> Labelled:

@@ -51,6 +51,11 @@ class GenerateOptions(Options):
     embedding_size: int | None = Field(None, ge=1, description="numbers for a unit; by the units")
     weight_dropout: float | None = Field(None, ge=0, lt=1, description="share of recurrent weights dropped in training")
 
+    bidirectional: bool = Field(False, description="not here: a language model reads forwards alone")
+    batch_size: int | None = Field(
+        None, ge=1, description="places that are read side by side, or pieces; by the size of the data"
+    )
+
     @field_validator("bidirectional")
     @classmethod
     def _forwards(cls, both: bool) -> bool:
@@ -284,6 +289,9 @@ class LanguageModel(Task):
             DataError: they cannot be used, or are of the other kind.
         """
         kind = self._medium(data if like is None else like)
+        if like is not None and isinstance(data, (str, os.PathLike)) and is_rolls(data) != is_rolls(like):
+            what, other = ("music", "text") if is_rolls(data) else ("no piano roll (.mat, .npz)", "music")
+            raise DataError(Path(data).name, f"is {what}, and what is learnt from is {other}", "give the same")
         found = kind.read(data, self.options.on_bad)
         learnt = self.__dict__.get("_learnt")
         if learnt is not None and like is None and not isinstance(learnt.medium, kind):
@@ -318,6 +326,9 @@ class LanguageModel(Task):
     def _learn(self, known: Any, valid: Any, options: GenerateOptions, **how: Any) -> None:
         self.__dict__.pop("_learnt", None)
         kind = Texts if isinstance(known, Plain) else Music
+        for name in ("unit", "prompt", "vocabulary", "embedding_size") if kind is Music else ():
+            if getattr(options, name):
+                raise ValueError(f"{name}={getattr(options, name)!r}: music is frames of notes: leave it out")
         medium: Medium = kind.learnt_from(known, options)
         each: Any = medium
         part = each.part(known)

@@ -7,15 +7,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+WIDEST, DEEPEST = 100_000, 1_000  # of a network: what is beyond is a slip of the hand, or ends in want of memory
+
 
 class Options(BaseModel):
     """The words that all tasks share. None: by the size of the data."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cell: str = Field("gru", description="recurrent cell: gru, lstm, rnn, or one's own (`ostinato list`)")
-    hidden_size: int | None = Field(None, ge=1, description="width of the state; by the size of the data")
-    num_layers: int = Field(1, ge=1, description="layers, one on the other")
+    hidden_size: int | None = Field(None, ge=1, le=WIDEST, description="width of the state; by the size of the data")
+    num_layers: int = Field(1, ge=1, le=DEEPEST, description="layers, one on the other")
     bidirectional: bool = Field(False, description="read in both directions")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="share of values dropped in training; by the data's size"
@@ -26,7 +28,7 @@ class Options(BaseModel):
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     recurrent_norm_limit: float | None = Field(None, gt=0, description="largest spectral norm of recurrent weights")
     weight_norm: bool = Field(False, description="learn length and direction of weights apart")
-    seed: int = Field(0, ge=0, description="of all that is random: the same seed gives the same numbers")
+    seed: int = Field(0, ge=0, lt=2**63, description="of all that is random: the same seed gives the same numbers")
     device: str = Field("auto", description="cpu, cuda, or auto")
     time_limit: float | None = Field(None, gt=0, description="training ends at the latest then, such as 90s, 20m, 1h")
     on_bad: Literal["error", "skip"] = Field("error", description="what becomes of broken rows; skip counts them")
@@ -54,5 +56,5 @@ def checked(kind: type[Options], words: dict[str, Any], owner: str) -> Options:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][:1])
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ").partition(", unable")[0]
         raise ValueError(f"{name}={first['input']!r}: {said}") from None

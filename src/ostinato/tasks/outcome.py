@@ -62,6 +62,7 @@ class Matrix:
         rows, columns: a name each.
         values: (rows, columns), 0 or more; whole numbers are shown as such.
         row_label, column_label: what rows and columns are.
+        full: the value of the strongest colour; None: a row's sum.
     """
 
     title: str
@@ -71,6 +72,7 @@ class Matrix:
     values: Array
     row_label: str = ""
     column_label: str = ""
+    full: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from ostinato import format
 
 Arrays = dict[str, NDArray[Any]]
 
-_ANEW = "it cannot be resumed from; start anew with resume=False"
+ANEW = "start anew with resume=False (--overwrite instead of --resume)"
+_ANEW = f"it cannot be resumed from; {ANEW}"
 
 
 class CheckpointError(RuntimeError):
@@ -77,7 +78,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or error
-        saved = "what was saved before is whole: set this right and go on with resume=True"
+        saved = "what was saved before is whole: set this right and go on with resume=True (--resume)"
         raise CheckpointError(f"{path}: {why}; {saved}") from error
 
 

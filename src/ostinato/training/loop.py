@@ -183,8 +183,12 @@ class Trainer:
             snapshot.load(self, found)
             self._saved = (self.at.epoch, self.at.batch)
         if self.out is not None and self.ranks.rank == 0:
-            with checkpoint.writing(self.out):
+            try:
                 self.out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                todo = "name a folder that can be written into"
+                raise checkpoint.CheckpointError(f"{self.out}: {error.strerror or error}: {todo}") from error
+            with checkpoint.writing(self.out):
                 format.sweep(self.out)
             checkpoint.rewrite(self.out / HISTORY, self.history)
         if not resumed:

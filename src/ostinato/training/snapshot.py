@@ -62,9 +62,12 @@ def load(trainer: Trainer, path: Path) -> None:
         CheckpointError: the file is damaged, or of other settings, batches or another model.
     """
     tree = checkpoint.read(path)
+    made, own = tree["run"].get("network"), type(trainer.model).__name__
+    if made not in (None, own):  # before the settings, which another task chooses otherwise
+        raise CheckpointError(f"{path}: is of another network ({made}, this run trains {own}): {checkpoint.ANEW}")
     why = difference(tree["settings"], trainer.settings) or _other(tree["run"], _run(trainer))
     if why is not None:
-        raise CheckpointError(f"{path}: {why}; use the same, or start anew with resume=False")
+        raise CheckpointError(f"{path}: {why}; use the same, or {checkpoint.ANEW}")
     try:
         trainer.model.load_state_dict(tree["model"])
         trainer.optimizer.load_state_dict(tree["optimizer"])
@@ -75,11 +78,11 @@ def load(trainer: Trainer, path: Path) -> None:
         raise CheckpointError(f"{path}: {what}: {' '.join(str(error).split())}") from error
     trainer.best = tree["best"]
     trainer.history[:] = tree["history"]
-    own = tree["ranks"][trainer.ranks.rank]
-    trainer.carry = trees.change(own["carry"], by=lambda t: t.to(trainer.device))
-    torch.set_rng_state(own["streams"]["torch"])
-    if own["streams"]["cuda"] is not None:
-        torch.cuda.set_rng_state(own["streams"]["cuda"], trainer.device)
+    rank = tree["ranks"][trainer.ranks.rank]
+    trainer.carry = trees.change(rank["carry"], by=lambda t: t.to(trainer.device))
+    torch.set_rng_state(rank["streams"]["torch"])
+    if rank["streams"]["cuda"] is not None:
+        torch.cuda.set_rng_state(rank["streams"]["cuda"], trainer.device)
 
 
 def _streams(device: torch.device) -> dict[str, Any]:
@@ -90,6 +93,7 @@ def _streams(device: torch.device) -> dict[str, Any]:
 def _run(trainer: Trainer) -> dict[str, Any]:
     """What must be as it was, besides the settings, for the resumed run to be the same run."""
     return {
+        "network": type(trainer.model).__name__,
         "batches an epoch": len(trainer.batches),
         "processes": trainer.ranks.world,
         "device": trainer.device.type,
@@ -99,6 +103,6 @@ def _run(trainer: Trainer) -> dict[str, Any]:
 
 def _other(before: dict[str, Any], now: dict[str, Any]) -> str | None:
     for name, value in now.items():
-        if before[name] != value:
+        if before.get(name, value) != value:
             return f"was made with {name}: {before[name]}, this run has {value}"
     return None

@@ -59,7 +59,7 @@ BAD: dict[str, tuple[str, bytes, dict[str, Any], list[str]]] = {
         {},
         ["label cannot be told", "'how'", "'what'", "--label"],
     ),
-    "no label anywhere": ("a.csv", b"text\none\ntwo\n", {}, ["label cannot be told", "--label"]),
+    "no label anywhere": ("a.csv", b"text\none\ntwo\n", {}, ["one column only, such as 'one'", "a text and a label"]),
     "plain lines": ("a.txt", b"one thing\nquite another\nand so on\nwithout end\n", {}, ["neither a table nor lines"]),
     "broken JSON": ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', {}, ["row 2", "no JSON object"]),
     "JSON that is no object": ("a.jsonl", b'{"text": "a", "label": 1}\n3\n', {}, ["row 2", "no object"]),

@@ -266,3 +266,9 @@ def test_tables_as_they_are_met(tmp_path: Path, name: str) -> None:
 def test_the_first_text_of_a_column_without_header_is_kept(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("no good\nfine\n")
     assert read_texts(tmp_path / "new.csv") == ["no good", "fine"]
+
+
+@pytest.mark.parametrize("source", [None, 5])
+def test_what_holds_no_texts_is_refused_in_words(source: object) -> None:
+    with pytest.raises(DataError, match="holds no texts: give a string, or a list of strings"):
+        read_texts(source)

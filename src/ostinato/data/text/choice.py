@@ -150,7 +150,10 @@ def _told(table: Table, shapes: Sequence[_Shape], usual: Sequence[str], role: st
         fitting = [k for k in free if shapes[k].labelly] or (free if len(free) == 1 else [])
     if len(fitting) == 1:
         return fitting[0]
-    columns = ", ".join(_called(table, k) for k in free) or "no other column"
+    if len(table.names) == 1:
+        todo = "give a text and a label in each row, a comma (.csv) or a tab (.tsv) between them"
+        raise DataError(table.source, f"one column only, such as {shown(table.rows[0][0])}", todo)
+    columns = ", ".join(_called(table, k) for k in free)
     raise DataError(table.source, f"which column is the {role} cannot be told from {columns}", f"name it with --{role}")
 
 

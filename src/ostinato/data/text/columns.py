@@ -90,7 +90,10 @@ class _Reader:
         cells = _cells(line, self.tabs)
         if self._passed(line, cells):
             return
-        if len(cells) != self.width or (self.conllu and not _ID.fullmatch(cells[0])):
+        if self.conllu and len(cells) == self.width and not _ID.fullmatch(cells[0]):
+            self._refuse(f"{shown(cells[0])} where a word has its number ({shown(line)})", "correct it", number)
+            return
+        if len(cells) != self.width:
             found = f"found {len(cells)} cells ({shown(line)}), {'CoNLL-U has' if self.conllu else 'most lines have'}"
             self._refuse(f"{found} {self.width}", "correct it", number)
             return

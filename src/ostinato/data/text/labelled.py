@@ -218,7 +218,10 @@ def read_texts(
         return _texts_of(Path(source), text, on_bad, labels)
     if hasattr(source, "columns"):
         return _column(from_frame(source, on_bad), text)
-    texts = list(source)
+    try:
+        texts = list(source)
+    except TypeError as error:
+        raise DataError(type(source).__name__, "holds no texts", "give a string, or a list of strings") from error
     wrong = [each for each in texts if not isinstance(each, str)]
     if wrong:
         raise DataError("list", f"{type(wrong[0]).__name__} that is no text", "give strings")

@@ -111,7 +111,8 @@ def _entries(path: Path, name: str) -> Iterator[tuple[int, str, str, int]]:
 
 def _numbers(cells: str, name: str, number: int) -> NDArray[np.float32]:
     try:
-        vector = np.array(cells.split(" "), dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            vector = np.array(cells.split(" "), dtype=np.float64).astype(np.float32)
     except ValueError as error:
         found = f"found {shown(cells)}, which is not all numbers"
         raise DataError(name, found, "take another copy", row=number) from error

@@ -32,7 +32,8 @@ def drawn(
     yield _moved(found, p)
     if len(learnt.history) > 1:
         yield _training(learnt)
-    yield _honesty(p, learnt.classes, test.labels)
+    if len(set(_bins(p))) > 1:
+        yield _honesty(p, learnt.classes, test.labels)
     if found.curve:
         yield _learning(found, ours, others)
 
@@ -94,7 +95,7 @@ def _training(learnt: Learnt) -> Chart:
 def _honesty(p: Array, classes: tuple[str, ...], labels: list[str]) -> Chart:
     """How often answers of a certainty are right."""
     sure, right = p.max(1), np.array(classes)[p.argmax(1)] == np.array(labels)
-    place = np.clip((sure * BINS).astype(int), 0, BINS - 1)
+    place = _bins(p)
     count = np.bincount(place, minlength=BINS)
     share = np.where(count > 0, np.bincount(place, right, BINS) / np.maximum(count, 1), np.nan)
     mean = np.where(count > 0, np.bincount(place, sure, BINS) / np.maximum(count, 1), np.nan)
@@ -103,6 +104,11 @@ def _honesty(p: Array, classes: tuple[str, ...], labels: list[str]) -> Chart:
     return Chart(
         "Are probabilities honest", caption, mean[count > 0], lines, (), (), "probability of the answer", "share right"
     )
+
+
+def _bins(p: Array) -> Array:
+    """In which tenth the probability of each answer lies."""
+    return np.clip((p.max(1) * BINS).astype(int), 0, BINS - 1)
 
 
 def _learning(found: Measured, ours: Mapping[str, float], others: Mapping[str, Mapping[str, float]]) -> Chart:

@@ -49,7 +49,8 @@ def known(data: Labelled, classes: Sequence[str], skip: bool) -> Labelled:
     label = next(label for label in data.labels if label not in set(classes))
     learnt = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     if not skip or not there:
-        found = f"the label {shown(label)} ({strange} rows of a label like it) was not learnt; known are {learnt}"
+        rows = "1 row has" if strange == 1 else f"{strange:,} rows have"
+        found = f"the label {shown(label)} ({rows} such labels) was not learnt; known are {learnt}"
         raise DataError(data.source, found, "correct it, learn from data that have it, or --on-bad skip")
     kept = data.pick(there)
     note = f"left out {strange} rows with a label that was not learnt, such as {shown(label)}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Roll = NDArray[np.float32]
 
-FEWEST = 3  # pieces that can be divided into those to learn from, to stop by and to measure on
+FEWEST = 2  # pieces that can be divided in two
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOWEST = {88: 21, 128: 0}  # the MIDI number of the first note of a piano, and of all that MIDI has
 FRAMES = 100  # of a sample where nobody says how many
@@ -57,7 +57,8 @@ class Music:
         from ostinato.data.text.split import holdout
 
         if len(whole) < FEWEST:
-            raise DataError(whole.source, f"{len(whole)} pieces are too few to hold any out", "give more, or --test")
+            todo = "give three or more: to learn from, to stop by (--valid) and to measure on (--test)"
+            raise DataError(whole.source, f"{len(whole)} piece cannot be divided", todo)
         held = max(share, 1.0 / len(whole))
         first, second = (tuple(whole.pieces[int(k)] for k in rows) for rows in holdout(len(whole), held, seed))
         return Rolls(first, whole.source, whole.notes), Rolls(second, whole.source)

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 HELD, HELD_BACK = 0.1, 0.05  # shares: of a text, for the test; of the rest, to tell when to stop
 PLACES = 5  # that what is held back to stop by is taken from: only near its end a text is like its end
+BYTES = 258  # units that byte pairs begin with: the bytes, and those that stand for padding and the unknown
 LEAST = 200  # characters that can be learnt from
 RARE = 2  # a word that occurs less is unknown, so that the unknown is learnt too
 ORDERS = {"word": 5, "bpe": 5, "char": 7}  # of the n-grams beside it
@@ -108,6 +109,8 @@ class Texts:
     def learnt_from(cls, text: Plain, options: Any) -> Texts:
         """The units of a text."""
         kind = options.unit or usual_unit(text.text)
+        if kind == "bpe" and options.vocabulary is not None and options.vocabulary < BYTES:
+            raise ValueError(f"vocabulary={options.vocabulary}: byte pairs need {BYTES} or more: every byte is a unit")
         least = RARE if kind == "word" and not divided(text.text) else 1
         return cls(Codec.fit(kind, text.text, size=options.vocabulary, least=least))
 
@@ -224,7 +227,8 @@ class Texts:
 
 def _enough(whole: Plain) -> str:
     if len(whole.text) < LEAST:
-        raise DataError(whole.source, f"{len(whole.text)} characters are too few to learn from", "give more text")
+        found = f"{len(whole.text.rstrip())} characters are too few to learn from"
+        raise DataError(whole.source, found, f"give {LEAST} or more, besides what is held out")
     return whole.text
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 8  # sentences with errors
 LONGEST = 40  # words of a sentence that is shown
-MOST = 25  # tags in a picture
+MOST = 20  # tags in a picture
 
 
 def drawn(told: Told, others: Mapping[str, Told], data: Tagged, learnt: Learnt) -> Iterator[Chart | Matrix | Reading]:
@@ -58,12 +58,15 @@ def _passage(words: Sequence[str], guess: Sequence[str], truth: Sequence[str]) -
 def _confusion(told: Told, data: Tagged) -> Matrix:
     pairs = Counter(zip(chain.from_iterable(data.tags), chain.from_iterable(told), strict=True))
     totals: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
     for (truth, guess), count in pairs.items():
-        totals[truth] += count
-        totals[guess] += 0
-    names = sorted(sorted(totals, key=lambda tag: -totals[tag])[:MOST])
+        totals.update({truth: count, guess: 0})
+        if truth != guess:
+            wrong.update({truth: count, guess: count})
+    # Of many tags those with the most mistakes, which the picture is there to show.
+    names = sorted(sorted(totals, key=lambda tag: (-wrong[tag], -totals[tag], tag))[:MOST])
     values = np.array([[pairs[truth, guess] for guess in names] for truth in names])
-    cut = f" The {MOST} most frequent tags are shown." if len(totals) > MOST else ""
+    cut = f" The {MOST} of {len(totals)} tags with the most mistakes." if len(totals) > MOST else ""
     caption = f"How many words of each tag got which; rows are coloured by their shares.{cut}"
     return Matrix("What is taken for what", caption, names, names, values, "right tag", "predicted")
 
@@ -77,8 +80,9 @@ def _kinds(told: Told, others: Mapping[str, Told], data: Tagged, learnt: Learnt)
     columns = ["ostinato", *(name.replace("_", " ") for name in others)]
     what = "kind of span" if learnt.plan.scheme else "tag"
     said = [f"{name or 'span'} ({there[name]:,.0f})" for name in names]
-    caption = f"F1 of each {what}, and how many there are, beside the baselines."
-    return Matrix(f"F1 of each {what}", caption, said, columns, values.reshape(len(names), len(rows)))
+    cut = f" The {MOST} most frequent of {len(there)}." if len(there) > MOST else ""
+    caption = f"F1 of each {what}, and how many there are, beside the baselines.{cut}"
+    return Matrix(f"F1 of each {what}", caption, said, columns, values.reshape(len(names), len(rows)), full=1.0)
 
 
 def _training(learnt: Learnt) -> Chart:
