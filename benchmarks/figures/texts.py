@@ -12,7 +12,7 @@ MR = "textcls/mr/rt-polarity.all.gz"
 SMS = "textcls/sms_spam/sms.tsv"
 SEED = 0  # of folds and parts
 QUICK: dict[str, Any] = {"epochs": 1, "members": 1, "hidden_size": 8}
-QUICKLY = 2  # folds of a quick run
+QUICKLY = 2  # folds or draws of a quick run
 
 
 def crossed(data: Path, quick: bool, *, folds: int) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def crossed(data: Path, quick: bool, *, folds: int) -> dict[str, Any]:
     return mean(found)
 
 
-def part(data: Path, quick: bool, *, share: float) -> dict[str, Any]:
-    """What metrics.json would hold of messages of which a part, class by class, is held out.
+def drawn(data: Path, quick: bool, *, share: float, draws: int) -> dict[str, Any]:
+    """What metrics.json would hold of messages of which a part, class by class, is held out: means over draws.
 
     Args:
         share: that is held out.
@@ -42,8 +42,11 @@ def part(data: Path, quick: bool, *, share: float) -> dict[str, Any]:
     from ostinato.data.text.split import holdout
 
     whole = read_labelled(data / SMS)
-    train, held = holdout(len(whole), share, SEED, groups=whole.texts, labels=whole.labels)
-    return _experiment(whole, train, held, quick)
+    parts = (
+        holdout(len(whole), share, SEED + k, groups=whole.texts, labels=whole.labels)
+        for k in range(QUICKLY if quick else draws)
+    )
+    return mean([_experiment(whole, train, held, quick) for train, held in parts])
 
 
 def mean(found: Sequence[dict[str, Any]]) -> dict[str, Any]:

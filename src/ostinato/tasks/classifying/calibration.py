@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 PRIOR = (0.7, 0.5)  # what both count before anything is known
-BELIEF = 5.0  # validation texts, about, that the prior is worth
+BELIEF = 30.0  # what drawing away from it costs: a few dozen rare texts held back must not overrule it
 HIGHEST = 5.0
 
 
