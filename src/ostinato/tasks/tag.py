@@ -182,7 +182,7 @@ class Tagger(Task):
         limit = self.options.time_limit
         how: dict[str, Any] = {"out": out, "resume": resume, "quiet": quiet, "callbacks": callbacks}
         self._learn(train, valid, limit and SHARES["fit"] * limit, how)
-        rival = self._rival(train, valid, limit and SHARES["feed_forward"] * limit)
+        rival = self._rival(train, valid, limit and SHARES["feed_forward"] * limit, quiet)
         learnt = self._learnt
         others = baselines(train, held.words, learnt, rival, self.options.baselines)
         notes = (*whole.notes, f"learnt from {len(train)} sentences, {sum(map(len, train.words)):,} words", note, KEPT)
@@ -258,14 +258,15 @@ class Tagger(Task):
         sizes = plan(train, self.options)
         self._learnt = learn(train, valid, sizes, vectors=self.options.vectors, time_limit=limit, **how)
 
-    def _rival(self, train: Tagged, valid: Tagged | None, limit: float | None) -> Learnt | None:
-        """The feed-forward network on the same words, trained in the same way; None where it was not asked for."""
+    def _rival(self, train: Tagged, valid: Tagged | None, limit: float | None, quiet: bool) -> Learnt | None:
+        """The feed-forward network on the same words, trained for as many epochs; None where it was not asked for."""
         from ostinato.tasks.tagging.training import learn
 
         if self.options.baselines and "feed_forward" not in self.options.baselines:
             return None
-        how: dict[str, Any] = {"network": "feed_forward", "quiet": True, "time_limit": limit}
-        return learn(train, valid, self._learnt.plan, vectors=self.options.vectors, **how)
+        how: dict[str, Any] = {"network": "feed_forward", "quiet": quiet, "time_limit": limit, "label": "feed-forward"}
+        sizes = self._learnt.plan.model_copy(update={"epochs": max(1, len(self._learnt.history))})
+        return learn(train, valid, sizes, vectors=self.options.vectors, **how)
 
 
 def _held_out(data: Tagged, seed: int) -> tuple[Tagged, Tagged]:
