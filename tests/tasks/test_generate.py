@@ -263,3 +263,15 @@ def test_notes_have_names() -> None:
     roll[0, [39, 43]] = 1
     assert spelled(roll) == ["C4 E4", "-"]
     assert named(128)[60] == "C4"
+
+
+@pytest.mark.parametrize("prompt", [5, 2.5, ["a", 1], b"the"])
+def test_a_prompt_that_is_no_text_is_named(trained: ost.LanguageModel, prompt: Any) -> None:
+    with pytest.raises(TypeError, match=f"the prompt must be text, found {type(prompt).__name__}"):
+        trained.generate(prompt)
+
+
+@pytest.mark.parametrize("length", [-1, "ten", 2.5])
+def test_a_length_that_cannot_be_is_named(trained: ost.LanguageModel, length: Any) -> None:
+    with pytest.raises(ValueError, match="length must be a whole number from 0 up"):
+        trained.generate("the", length=length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -155,15 +156,19 @@ class LanguageModel(Task):
 
         Raises:
             NotFittedError: before fit.
-            ValueError: an argument cannot be.
+            TypeError, ValueError: an argument cannot be.
         """
         learnt: Learnt = self._fitted("_learnt")
         words = self.options
         music = isinstance(learnt.medium, Music)
         given = (None if music else words.prompt) if prompt is None else prompt
+        if not (music or isinstance(given, str)):
+            raise TypeError(f"the prompt must be text, found {type(given).__name__}: the model learnt from text")
         count = length if length is not None else words.length if words.length is not None else learnt.medium.length
+        if not isinstance(count, Integral) or count < 0:
+            raise ValueError(f"length must be a whole number from 0 up, found {count!r}")
         return learnt.draw(
-            given, count, seed=words.seed if seed is None else seed,
+            given, int(count), seed=words.seed if seed is None else seed,
             temperature=self.temperature_of(learnt) if temperature is None else temperature,
             top_k=words.top_k if top_k is None else top_k, top_p=words.top_p if top_p is None else top_p,
         )  # fmt: skip
