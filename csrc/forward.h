@@ -183,6 +183,7 @@ template <class T, class Cell> class Forward {
   long most_rows() const { return ceil_div(s.batch, s.threads); }
   long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
   bool few() const { return most_rows() <= FEW_ROWS; }
+
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
