@@ -9,37 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.shell import Shell
 
-from ostinato.interfaces import cli
 from ostinato.tasks.forecasting import measure
 
 MONTHS = np.arange(96)
 SALES = 100 + MONTHS / 2 + 20 * np.sin(MONTHS * np.pi / 6) + np.random.default_rng(0).normal(size=96)
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class Shell:
-    """The command line within this process: a process of its own costs seconds of imports."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
-        self.capfd = capfd
-
-    def __call__(self, *words: object) -> Answer:
-        self.capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        out, err = self.capfd.readouterr()
-        return Answer(int(ended.value.code or 0), out, err)
 
 
 @pytest.fixture
