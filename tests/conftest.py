@@ -1,6 +1,20 @@
 """What several test files share."""
 
+import os
+import sys
+
 import pytest
+from tests.shell import Shell
+
+
+@pytest.fixture
+def shell(capfd, tmp_path, monkeypatch):
+    """The command line in an empty directory, with nothing to read from the keyboard."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("OSTINATO_DEBUG", raising=False)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the process
+    return Shell(capfd)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,16 +21,12 @@ SALES = 100 + MONTHS / 2 + 20 * np.sin(MONTHS * np.pi / 6) + np.random.default_r
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("OSTINATO_DEBUG", raising=False)
+def run(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     monkeypatch.setattr(measure, "SLOW", ())  # ARIMA and ETS run in processes of their own: seconds
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the process
     frame = pd.DataFrame({"month": pd.period_range("2015-01", periods=96, freq="M").astype(str), "units": SALES})
     frame[:84].to_csv("sales.csv", index=False)
     frame[84:].to_csv("later.csv", index=False)
-    return Shell(capfd)
+    return shell
 
 
 def test_forecast_writes_everything(run: Shell) -> None:

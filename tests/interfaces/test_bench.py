@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.test_cli import Answer, Shell, run  # noqa: F401 - a fixture
+from tests.shell import Shell
 
 from ostinato import _kernels
 from ostinato.interfaces.bench import clock, command, page, parts, peers, picture
@@ -39,8 +39,8 @@ ABOUT = {
 }  # fmt: skip
 
 
-def test_a_small_bench_from_end_to_end(run: Shell) -> None:  # noqa: F811
-    answer = run(
+def test_a_small_bench_from_end_to_end(shell: Shell) -> None:
+    answer = shell(
         "bench", "--quick", "--only", "streams,lengths,rnn", "--peers", "torch", "--threads", 1, "--out", "out"
     )
     assert answer.code == 0, answer.err
@@ -64,16 +64,16 @@ def test_a_small_bench_from_end_to_end(run: Shell) -> None:  # noqa: F811
         (("--threads", "4096", "--quick"), "this process may use"),
     ],
 )
-def test_what_it_cannot_do_is_refused_in_one_line(run: Shell, words: tuple[str, ...], said: str) -> None:  # noqa: F811
-    answer: Answer = run("bench", *words, "--out", "out")
+def test_what_it_cannot_do_is_refused_in_one_line(shell: Shell, words: tuple[str, ...], said: str) -> None:
+    answer = shell("bench", *words, "--out", "out")
     assert answer.code == 2
     assert said in answer.err
     assert answer.err.count("\n") == 1
     assert not Path("out/speed.md").exists()
 
 
-def test_help_has_examples(run: Shell) -> None:  # noqa: F811
-    answer = run("bench", "--help")
+def test_help_has_examples(shell: Shell) -> None:
+    answer = shell("bench", "--help")
     for word in ("--quick", "--only", "--peers", "--threads", "--out", "ostinato bench --only layers,lstm", "[bench]"):
         assert word in answer.out
 

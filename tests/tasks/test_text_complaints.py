@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +13,11 @@ SMALL = ("--epochs", "1", "--hidden-size", "8", "--threads", "1", "--quiet", "--
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OSTINATO_DEBUG", raising=False)
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the process
+def run(shell: Shell) -> Shell:
     reviews(Path("reviews.csv"), "good", "bad")
     tagged(Path("words.tsv"), "NOUN")
     Path("book.txt").write_text("it is a truth universally acknowledged\n" * 60)
-    return Shell(capfd)
+    return shell
 
 
 def reviews(path: Path, good: str, bad: str) -> None:
