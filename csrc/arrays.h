@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "pool.h"
+
 namespace nb = nanobind;
 
 namespace {
@@ -37,10 +39,18 @@ struct Tensor {
   int64_t *shape, *strides;  // strides in elements; null: dense
   uint64_t offset;           // of the first element, in bytes
 };
+struct Managed {  // a tensor and who gives its memory back
+  uint32_t major, minor;
+  void* owner;
+  void (*give_back)(Managed*);
+  uint64_t flags;
+  Tensor tensor;
+};
 struct Exchange {
   uint32_t major, minor;
   Exchange* older;
-  void *allocate, *share, *take_over;
+  void *allocate, *share;
+  int (*take_over)(Managed* tensor, void** object);
   int (*lend)(void* object, Tensor* out);
 };
 }  // namespace dlpack
@@ -63,9 +73,11 @@ inline const dlpack::Exchange* exchange_of(PyTypeObject* type) {
   return found;
 }
 
+template <class T> constexpr int code_of() {
+  return std::is_floating_point_v<T> ? int(dlpack::FLOAT) : std::is_signed_v<T> ? int(dlpack::INT) : int(dlpack::BOOL);
+}
 template <class T> bool is(const dlpack::Tensor& t) {
-  const int code = std::is_floating_point_v<T> ? int(dlpack::FLOAT) : std::is_signed_v<T> ? int(dlpack::INT) : int(dlpack::BOOL);
-  return t.code == code && t.bits == 8 * sizeof(T) && t.lanes == 1;
+  return t.code == code_of<T>() && t.bits == 8 * sizeof(T) && t.lanes == 1;
 }
 
 // One lent array, or none. It must not outlive the call.
@@ -150,6 +162,59 @@ class Lent {
   dlpack::Tensor t_{};
   std::optional<nb::ndarray<nb::ro, nb::device::cpu>> array_;
   std::optional<nb::ndarray<nb::device::cpu>> result_;
+};
+
+// Makes arrays of a call: of the kind that an array it took is, in memory of the pool, which they give back by
+// themselves. What a fresh tensor costs is less its memory than the way through the library that makes it.
+class Maker {
+ public:
+  explicit Maker(nb::handle like) : exchange_(exchange_of(Py_TYPE(like.ptr()))) {}
+
+  // Of this shape, dense, not zeroed; `to` is its memory, or null where it is empty.
+  template <class T> nb::object make(std::initializer_list<long> shape, T*& to) const {
+    if (shape.size() > MOST) throw std::logic_error("an array of so many dimensions");
+    long numbers = 1;
+    for (long n : shape) numbers *= n;
+    const size_t data = (size_t(numbers) * sizeof(T) + 63) & ~size_t(63), bytes = data + sizeof(Owner);
+    char* block = static_cast<char*>(Pool::shared().take(bytes));
+    auto* owner = new (block + data) Owner{{1, 0, nullptr, give_back, 0, {}}, {}, {}, block, bytes};
+    dlpack::Tensor& t = owner->managed.tensor;
+    owner->managed.owner = owner;
+    t.data = block, t.device = dlpack::CPU, t.ndim = int32_t(shape.size());
+    t.code = code_of<T>(), t.bits = 8 * sizeof(T), t.lanes = 1, t.shape = owner->shape, t.strides = owner->strides;
+    long i = 0, stride = numbers;
+    for (long n : shape) owner->shape[i] = n, owner->strides[i++] = stride = n ? stride / n : 1;
+    to = numbers ? reinterpret_cast<T*>(block) : nullptr;
+    return exchange_ ? by_exchange(owner) : as_numpy<T>(owner);
+  }
+
+ private:
+  static constexpr size_t MOST = 3;
+  struct Owner {  // at the end of the array's own block
+    dlpack::Managed managed;
+    int64_t shape[MOST], strides[MOST];
+    void* block;
+    size_t bytes;
+  };
+  static void give_back(dlpack::Managed* managed) {
+    auto* owner = static_cast<Owner*>(managed->owner);
+    Pool::shared().give(owner->block, owner->bytes);
+  }
+
+  nb::object by_exchange(Owner* owner) const {
+    void* object = nullptr;
+    if (exchange_->take_over(&owner->managed, &object)) throw nb::python_error();  // whose it is now nobody says
+    return nb::steal(static_cast<PyObject*>(object));
+  }
+  template <class T> static nb::object as_numpy(Owner* owner) {
+    const dlpack::Tensor& t = owner->managed.tensor;
+    size_t shape[MOST];
+    for (int i = 0; i < t.ndim; ++i) shape[i] = size_t(t.shape[i]);
+    nb::capsule capsule(owner, [](void* p) noexcept { give_back(&static_cast<Owner*>(p)->managed); });
+    return nb::cast(nb::ndarray<nb::numpy, T>(t.data, size_t(t.ndim), shape, capsule));
+  }
+
+  const dlpack::Exchange* exchange_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // The extension ostinato._kernels: checks arrays, picks the instruction set, hands pointers to a kernel build.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -15,8 +16,9 @@ using Array = nb::ndarray<nb::ro, nb::device::cpu>;
 
 namespace {
 
-// Tensors of one row as Python hands them over, in this order (ops/kernel.py has the same); None where absent.
-// A row of a plain cell ends with the mask.
+// Tensors as Python hands them over, in this order (ops/kernel.py has the same), None where absent: those that all rows
+// share, then each row's own. A row of a plain cell ends with the mask.
+enum Shared { X, H_BEGIN, C_BEGIN, H_RESTART, C_RESTART, LENGTHS, RESETS, FIRST_ROW };
 enum Slot {
   SLOT_W, SLOT_R, SLOT_B_IH, SLOT_B_HH, SLOT_MASK, PLAIN_SLOTS,
   SLOT_PEEPHOLE = PLAIN_SLOTS, SLOT_P, SLOT_NORMS, SLOT_KEY = SLOT_NORMS + 6, SLOTS
@@ -46,9 +48,6 @@ template <class T> struct RowOf {
   const T* read(long slot, const char* name, std::initializer_list<long> shape) const {
     return Lent((*this)[slot], name).template take<const T>(shape);
   }
-  T* write(long slot, const char* name, std::initializer_list<long> shape) const {
-    return Lent((*this)[slot], name, true).template take<T>(shape);
-  }
 };
 
 // Widths of norm_x, norm_h, norm_c, by what the cell is.
@@ -77,15 +76,24 @@ template <class T> Options<T> read_options(Options<T> o, Kind kind, long hidden,
   return o;
 }
 
-struct Call {  // what forward and backward both take
-  int kind, activation;
-  bool reverse;
-  long layers, directions;
+// What forward and backward both take: the plan is (kind, activation, reverse, layers, directions, options).
+struct Call {
+  long kind, activation, reverse, layers, directions;
+  nb::object options;
   int threads;
-  nb::handle x, h, c, restart_h, restart_c, lengths, resets;
-  nb::tuple parts;
-  nb::handle options;
+  nb::tuple tensors;
+  Call(const nb::tuple& plan, int threads, nb::tuple tensors) : threads(threads), tensors(std::move(tensors)) {
+    if (nb::len(plan) != 6) refuse("plan", "must be of six parts");
+    long* const numbers[] = {&kind, &activation, &reverse, &layers, &directions};
+    for (size_t i = 0; i < 5; ++i) *numbers[i] = nb::cast<long>(plan[i]);
+    options = plan[5];
+    if (kind < RNN || kind > GRU || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
+    if (layers < 1 || directions < 1 || directions > 2) refuse("layers and directions", "are out of range");
+    if (long(nb::len(this->tensors)) != FIRST_ROW + layers * directions * slots())
+      refuse("parts", "must be " + std::to_string(slots()) + " a row");
+  }
   long slots() const { return options.is_none() ? PLAIN_SLOTS : SLOTS; }
+  template <class T> RowOf<T> row(long r) const { return {tensors, FIRST_ROW + r * slots(), slots()}; }
 };
 
 // States (rows, batch, hidden); of one row also (batch, hidden).
@@ -95,38 +103,36 @@ template <class T> T* take_states(const Lent& lent, long rows, long B, long H) {
 
 // Everything that is read, checked. `order` is room that must live as long as the stack.
 template <class T> Stack<T> read(const Call& call, const Lent& x, std::vector<int64_t>& order) {
-  if (call.kind < RNN || call.kind > GRU || call.activation < TANH || call.activation > IDENTITY) refuse("kind", "is unknown");
-  if (call.layers < 1 || call.directions < 1 || call.directions > 2) refuse("layers and directions", "are out of range");
   Stack<T> stack{{}, call.layers, call.directions, {}, nullptr};
   const long rows = stack.rows();
-  const long slots = call.slots();
-  if (long(nb::len(call.parts)) != rows * slots) refuse("parts", "must be " + std::to_string(slots) + " a row");
   if (x.dims() != 3) refuse("x", "must be (batch, time, input)");
-  const Lent first_R(call.parts[size_t(SLOT_R)], "R");
+  const RowOf<T> first = call.row<T>(0);
+  const Lent first_R(first[SLOT_R], "R"), first_P(first[SLOT_P], "weight_hr");
   Scan<T>& s = stack.all;
   s.kind = Kind(call.kind), s.activation = Activation(call.activation), s.reverse = call.reverse, s.threads = call.threads;
   s.batch = x.size(0), s.time = x.size(1), s.input = x.size(2);
   s.output = s.hidden = first_R && first_R.dims() == 2 ? first_R.size(1) : 0;
-  const Lent first_P(RowOf<T>{call.parts, 0, slots}[SLOT_P], "weight_hr");
   if (first_P && first_P.dims() == 2) s.hidden = first_P.size(1);
   const long B = s.batch, N = s.time, H = s.hidden, O = s.output, G = gates_of(s.kind) * H;
   if (H < 1) refuse("R", "must be (gates x hidden, hidden)");
   s.x = x.take<const T>({B, N, s.input}, 2), s.x_row = x.stride(0), s.x_step = x.stride(1);
-  const auto states = [&](nb::handle from, const char* name, long width) {
-    return take_states<const T>(Lent(from, name), rows, B, width);
+  const auto shared = [&](Shared place, const char* name) { return Lent(call.tensors[size_t(place)], name); };
+  const auto states = [&](Shared place, const char* name, long width) {
+    return take_states<const T>(shared(place, name), rows, B, width);
   };
-  s.begin[0] = states(call.h, "h", O), s.begin[1] = states(call.c, "c", H);
-  s.restart[0] = states(call.restart_h, "restart h", O), s.restart[1] = states(call.restart_c, "restart c", H);
-  s.lengths = Lent(call.lengths, "lengths").take<const int64_t>({B});
-  s.resets = Lent(call.resets, "resets").take<const uint8_t>({B, N});
+  s.begin[0] = states(H_BEGIN, "h", O), s.begin[1] = states(C_BEGIN, "c", H);
+  s.restart[0] = states(H_RESTART, "restart h", O), s.restart[1] = states(C_RESTART, "restart c", H);
+  s.lengths = shared(LENGTHS, "lengths").template take<const int64_t>({B});
+  s.resets = shared(RESETS, "resets").template take<const uint8_t>({B, N});
+  stack.parts.reserve(rows);
   for (long r = 0; r < rows; ++r) {
     const long D = r < call.directions ? s.input : stack.width();
-    const RowOf<T> row{call.parts, r * slots, slots};
+    const RowOf<T> row = call.row<T>(r);
     const T *W = row.read(SLOT_W, "W", {G, D}), *R = row.read(SLOT_R, "R", {G, O});
     if (!W || !R) refuse("W and R", "must be there");
     stack.parts.push_back({W, R, row.read(SLOT_B_IH, "b_ih", {G}), row.read(SLOT_B_HH, "b_hh", {G}),
                            row.read(SLOT_MASK, "mask", {B, O}), flags_of<T>(call.options), {}});
-    if (slots == SLOTS) stack.parts[r].options = read_options(stack.parts[r].options, s.kind, H, O, row);
+    if (call.slots() == SLOTS) stack.parts[r].options = read_options(stack.parts[r].options, s.kind, H, O, row);
     if (stack.parts[r].options.normed() != stack.parts[0].options.normed()) refuse("rows", "must have the same norms");
   }
   s.options = stack.parts[0].options;
@@ -149,26 +155,76 @@ template <class T> void take_output(Stack<T>& stack, nb::handle y, nb::handle ke
   if (memory) stack.kept = memory.room<T>(stack.plan().numbers());
 }
 
-template <class T>
-void forward(const Call& call, const Lent& x, nb::handle y, nb::handle end_h, nb::handle end_c, nb::handle kept) {
+// (y, h, c or None, what was kept or None): y is made where no room for it is given, the others always.
+template <class T> nb::tuple forward(const Call& call, const Lent& x, nb::handle room, bool keep) {
   std::vector<int64_t> order;
   Stack<T> stack = read<T>(call, x, order);
   Scan<T>& s = stack.all;
-  if (y.is_none()) refuse("y", "must be there");
-  take_output(stack, y, kept, true);
-  s.end[0] = take_states<T>(Lent(end_h, "end h", true), stack.rows(), s.batch, s.output);
-  s.end[1] = take_states<T>(Lent(end_c, "end c", true), stack.rows(), s.batch, s.hidden);
-  if (!s.batch) return;
-  nb::gil_scoped_release others_may_run;
-  stack.forward();
+  const nb::handle like = call.tensors[size_t(X)];
+  const Maker maker(like);
+  const long B = s.batch, rows = stack.rows();
+  const bool single = rows == 1 && [&] { const Lent h(call.tensors[size_t(H_BEGIN)], "h"); return h && h.dims() == 2; }();
+  const auto states = [&](long width, T*& to) {
+    return single ? maker.make<T>({B, width}, to) : maker.make<T>({rows, B, width}, to);
+  };
+  nb::object y = nb::borrow(room), h, c = nb::none(), kept = nb::none();
+  if (room.is_none()) {
+    y = maker.make<T>({B, s.time, stack.width()}, s.y);
+    s.y_step = stack.width(), s.y_row = s.time * s.y_step;
+  } else {
+    take_output(stack, room, nb::none(), true);
+  }
+  h = states(s.output, s.end[0]);
+  if (s.kind == LSTM) c = states(s.hidden, s.end[1]);
+  if (const long numbers = keep ? stack.plan().numbers() : 0) kept = maker.make<T>({numbers}, stack.kept);
+  if (B) {
+    nb::gil_scoped_release others_may_run;
+    stack.forward();
+  }
+  return nb::make_tuple(y, h, c, kept);
 }
 
-struct Out {  // the backward's own arrays
-  nb::handle y, kept, dy, dend_h, dend_c, dx, dbegin_h, dbegin_c, drestart_h, drestart_c;
-  nb::tuple dparts;  // as parts; None where not asked for
+// The gradients of a call's tensors: those that are asked for are made as they are come to, the others stay None.
+template <class T> class Asked {
+ public:
+  Asked(const Call& call, nb::tuple wanted)
+      : tensors_(call.tensors), wanted_(std::move(wanted)), maker_(tensors_[size_t(X)]), made_(nb::len(tensors_), nb::none()) {
+    if (nb::len(wanted_) != made_.size()) refuse("wanted", "must be as many as the tensors");
+  }
+  // Null where it is not asked for, or empty.
+  T* at(long place, std::initializer_list<long> shape) {
+    T* to = nullptr;
+    if (asked(place)) made_[place] = maker_.make<T>(shape, to);
+    return to;
+  }
+  // Of the shape that the tensor has: (rows, batch, size), or (batch, size).
+  T* states(long place, const char* name, long rows, long batch, long size) {
+    if (!asked(place)) return nullptr;
+    return Lent(tensors_[size_t(place)], name).dims() == 2 ? at(place, {batch, size}) : at(place, {rows, batch, size});
+  }
+  nb::tuple all() const {
+    nb::object tuple = nb::steal(PyTuple_New(Py_ssize_t(made_.size())));
+    if (!tuple) throw nb::python_error();
+    for (size_t i = 0; i < made_.size(); ++i) PyTuple_SET_ITEM(tuple.ptr(), Py_ssize_t(i), nb::object(made_[i]).release().ptr());
+    return nb::borrow<nb::tuple>(tuple);
+  }
+
+ private:
+  bool asked(long place) const {
+    return PyObject_IsTrue(nb::handle(wanted_[size_t(place)]).ptr()) == 1 && !tensors_[size_t(place)].is_none();
+  }
+
+  nb::tuple tensors_, wanted_;
+  Maker maker_;
+  std::vector<nb::object> made_;
 };
 
-template <class T> void backward(const Call& call, const Lent& x, const Out& out, bool may_lose) {
+struct Out {  // what a backward begins from: the forward's, and the gradients of y, h and c
+  nb::handle y, kept;
+  nb::tuple gradients;
+};
+
+template <class T> nb::tuple backward(const Call& call, const Lent& x, const Out& out, nb::tuple wanted, bool may_lose) {
   std::vector<int64_t> order;
   Stack<T> stack = read<T>(call, x, order);
   Scan<T>& s = stack.all;
@@ -176,34 +232,37 @@ template <class T> void backward(const Call& call, const Lent& x, const Out& out
   if (out.y.is_none()) refuse("y", "must be there");
   take_output(stack, out.y, out.kept, false);
   if (B && N && !stack.kept && stack.plan().numbers()) refuse("kept", "must be there: the forward kept nothing");
+  if (nb::len(out.gradients) != 3) refuse("gradients", "must be those of y, h and c");
   Gradient<T> g{};
-  const Lent dy(out.dy, "dy");
+  const Lent dy(out.gradients[0], "dy");
   g.dy = dy.take<const T>({B, N, stack.width()}, 2);
   if (dy) g.dy_row = dy.stride(0), g.dy_step = dy.stride(1);
-  g.dend[0] = take_states<const T>(Lent(out.dend_h, "dh"), rows, B, O);
-  g.dend[1] = take_states<const T>(Lent(out.dend_c, "dc"), rows, B, H);
-  g.dx = Lent(out.dx, "dx", true).take<T>({B, N, s.input});
-  const auto states = [&](nb::handle to, const char* name, long width) {
-    return take_states<T>(Lent(to, name, true), rows, B, width);
-  };
-  g.dbegin[0] = states(out.dbegin_h, "dbegin h", O), g.dbegin[1] = states(out.dbegin_c, "dbegin c", H);
-  g.drestart[0] = states(out.drestart_h, "drestart h", O), g.drestart[1] = states(out.drestart_c, "drestart c", H);
-  if (nb::len(out.dparts) != nb::len(call.parts)) refuse("dparts", "must be as many as parts");
+  g.dend[0] = take_states<const T>(Lent(out.gradients[1], "dh"), rows, B, O);
+  g.dend[1] = take_states<const T>(Lent(out.gradients[2], "dc"), rows, B, H);
+  Asked<T> asked(call, std::move(wanted));
+  g.dx = asked.at(X, {B, N, s.input});
+  g.dbegin[0] = asked.states(H_BEGIN, "h", rows, B, O), g.dbegin[1] = asked.states(C_BEGIN, "c", rows, B, H);
+  g.drestart[0] = asked.states(H_RESTART, "restart h", rows, B, O);
+  g.drestart[1] = asked.states(C_RESTART, "restart c", rows, B, H);
   const auto widths = norm_widths(s.kind, H);
   for (long r = 0; r < rows; ++r) {
     Gradient<T>& to = stack.parts[r].to;
-    const RowOf<T> row{out.dparts, r * call.slots(), call.slots()};
-    to.dW = row.write(SLOT_W, "dW", {G, r < call.directions ? s.input : stack.width()});
-    to.dR = row.write(SLOT_R, "dR", {G, O});
-    to.db_ih = row.write(SLOT_B_IH, "db_ih", {G}), to.db_hh = row.write(SLOT_B_HH, "db_hh", {G});
-    to.dpeephole = row.write(SLOT_PEEPHOLE, "dpeephole", {3, H}), to.dP = row.write(SLOT_P, "dweight_hr", {O, H});
+    const long first = FIRST_ROW + r * call.slots();
+    to.dW = asked.at(first + SLOT_W, {G, r < call.directions ? s.input : stack.width()});
+    to.dR = asked.at(first + SLOT_R, {G, O});
+    to.db_ih = asked.at(first + SLOT_B_IH, {G}), to.db_hh = asked.at(first + SLOT_B_HH, {G});
+    if (call.slots() == PLAIN_SLOTS) continue;
+    to.dpeephole = asked.at(first + SLOT_PEEPHOLE, {3, H}), to.dP = asked.at(first + SLOT_P, {O, H});
     for (int i = 0; i < 3; ++i) {
-      to.dgain[i] = row.write(SLOT_NORMS + 2 * i, "the gradient of a norm's weight", {widths[i]});
-      to.dshift[i] = row.write(SLOT_NORMS + 2 * i + 1, "the gradient of a norm's bias", {widths[i]});
+      to.dgain[i] = asked.at(first + SLOT_NORMS + 2 * i, {widths[i]});
+      to.dshift[i] = asked.at(first + SLOT_NORMS + 2 * i + 1, {widths[i]});
     }
   }
-  nb::gil_scoped_release others_may_run;
-  stack.backward(g, may_lose);
+  {
+    nb::gil_scoped_release others_may_run;
+    stack.backward(g, may_lose);
+  }
+  return asked.all();
 }
 
 // A lent matrix by both strides: 1 where there is one row or column, so that some stride always is.
@@ -212,9 +271,9 @@ struct Strides {
   explicit Strides(const Lent& m) : row(m.size(0) > 1 ? m.stride(0) : 1), column(m.size(1) > 1 ? m.stride(1) : 1) {}
 };
 
-// out = bias + a b, by the strides that the matrices have.
-template <class T> void multiply(const Lent& a, nb::handle b_from, nb::handle bias, nb::handle to, int threads) {
-  const Lent b(b_from, "b"), out(to, "out", true);
+// bias + a b, by the strides that the matrices have.
+template <class T> nb::object multiply(nb::handle like, const Lent& a, nb::handle b_from, nb::handle bias, int threads) {
+  const Lent b(b_from, "b");
   if (a.dims() != 2 || b.dims() != 2 || a.size(1) != b.size(0)) refuse("a and b", "do not fit");
   Product<T> p{};
   p.rows = a.size(0), p.inner = a.size(1), p.columns = b.size(1);
@@ -223,15 +282,18 @@ template <class T> void multiply(const Lent& a, nb::handle b_from, nb::handle bi
   p.a_row = of_a.row, p.a_step = of_a.column, p.b_step = of_b.row, p.b_column = of_b.column;
   p.a = a.take<const T>({p.rows, p.inner}, 2), p.b = b.take<const T>({p.inner, p.columns}, 2);
   p.bias = Lent(bias, "bias").template take<const T>({p.columns});
-  p.out = out.take<T>({p.rows, p.columns}), p.out_row = p.columns;
-  if (!p.rows || !p.columns) return;
-  if (!p.out) refuse("out", "must be there");
+  nb::object out = Maker(like).make<T>({p.rows, p.columns}, p.out);
+  p.out_row = p.columns;
+  if (!p.out) return out;
   const double work = double(p.rows) * p.inner * p.columns;
   p.threads = std::max(1, int(std::min({double(threads), double(MOST_THREADS), work / 4e5 + 1})));
   const auto run = of_type<T>(chosen()).multiply;
-  nb::gil_scoped_release others_may_run;
-  const Block scratch(run(p, nullptr));
-  run(p, scratch.data());
+  {
+    nb::gil_scoped_release others_may_run;
+    const Block scratch(run(p, nullptr));
+    run(p, scratch.data());
+  }
+  return out;
 }
 
 // A mask (sequence, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
@@ -247,24 +309,16 @@ template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream,
   }
 }
 
-// f(number of x's type); false where an input is not dense, and then nothing was done.
-template <class F> bool by_type(nb::handle from, const F& f) {
+// f(x, a number of its type); nothing where an input is not dense, and then nothing was done.
+template <class Found, class F> std::optional<Found> by_type(nb::handle from, const F& f) {
   const Lent x(from, "x");
   try {
-    if (x.of<double>()) f(x, double());
-    else if (x.of<float>()) f(x, float());
-    else refuse("x", "must be float32 or float64");
+    if (x.of<double>()) return f(x, double());
+    if (x.of<float>()) return f(x, float());
   } catch (NotDense) {
-    return false;
+    return std::nullopt;
   }
-  return true;
-}
-
-// A float array whose memory comes from the pool and goes back when the array dies.
-template <class T> nb::ndarray<nb::numpy, T> pooled(size_t size) {
-  auto* block = new Block(size * sizeof(T));
-  nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
-  return nb::ndarray<nb::numpy, T>(block->data(), {size}, owner);
+  refuse("x", "must be float32 or float64");
 }
 
 // Stream<T> as Python sees it: arrays in and out, the answer always in the same array.
@@ -350,17 +404,6 @@ template <class T> void bind_stream(nb::module_& m, const char* name) {
 
 }  // namespace
 
-#define OST_CALL                                                                                                    \
-  int kind, int activation, bool reverse, long layers, long directions, int threads, nb::handle x, nb::handle h,     \
-      nb::handle c, nb::handle restart_h, nb::handle restart_c, nb::handle lengths, nb::handle resets, nb::tuple parts, \
-      nb::handle options
-#define OST_PACK                                                                                                   \
-  Call { kind, activation, reverse, layers, directions, threads, x, h, c, restart_h, restart_c, lengths, resets, parts, options }
-#define OST_ARGS                                                                                                    \
-  nb::arg("kind"), nb::arg("activation"), nb::arg("reverse"), nb::arg("layers"), nb::arg("directions"),             \
-      nb::arg("threads"), nb::arg("x"), OST_OPTIONAL("h"), OST_OPTIONAL("c"), OST_OPTIONAL("restart_h"),             \
-      OST_OPTIONAL("restart_c"), OST_OPTIONAL("lengths"), OST_OPTIONAL("resets"), nb::arg("parts"),         \
-      OST_OPTIONAL("options")
 #define OST_OPTIONAL(name) nb::arg(name).none()
 
 NB_MODULE(_kernels, m) {
@@ -380,31 +423,35 @@ NB_MODULE(_kernels, m) {
     if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
     lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
   }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
-  m.def("multiply", [](nb::handle a, nb::handle b, nb::handle bias, nb::handle out, int threads) {
-    return by_type(a, [&](const Lent& lent, auto number) { multiply<decltype(number)>(lent, b, bias, out, threads); });
-  }, nb::arg("a"), nb::arg("b"), OST_OPTIONAL("bias"), nb::arg("out"), nb::arg("threads"),
-     "out = bias + a b, with the same bits at any number of threads. False: no stride of a or b is 1, nothing was done.");
+  m.def("multiply", [](nb::handle a, nb::handle b, nb::handle bias, int threads) {
+    return by_type<nb::object>(a, [&](const Lent& lent, auto number) {
+      return multiply<decltype(number)>(a, lent, b, bias, threads);
+    });
+  }, nb::arg("a"), nb::arg("b"), OST_OPTIONAL("bias"), nb::arg("threads"),
+     "bias + a b, with the same bits at any number of threads. None: no stride of a or b is 1, nothing was done.");
   m.def("fma_peak", &fma_peak, nb::arg("threads"), nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>(),
         "Multiplications and additions a second that this machine reaches in registers alone, measured now.");
-  m.def("pooled_f32", &pooled<float>, nb::arg("size"), "So many float32 in memory that is used again.");
-  m.def("pooled_f64", &pooled<double>, nb::arg("size"), "So many float64 in memory that is used again.");
+  m.def("poison", [](bool on) { Pool::shared().poison(on); }, nb::arg("on"),
+        "For tests: whether memory that is handed out is full of NaN, so that what is read before it is written shows.");
   bind_stream<float>(m, "StreamF32");
   bind_stream<double>(m, "StreamF64");
-  m.def("forward", [](OST_CALL, nb::handle y, nb::handle end_h, nb::handle end_c, nb::handle kept) {
-    return by_type(x, [&](const Lent& lent, auto number) {
-      forward<decltype(number)>(OST_PACK, lent, y, end_h, end_c, kept);
+  m.def("forward", [](nb::tuple plan, int threads, nb::tuple tensors, nb::handle y, bool keep) {
+    const Call call(plan, threads, std::move(tensors));
+    return by_type<nb::tuple>(call.tensors[size_t(X)], [&](const Lent& x, auto number) {
+      return forward<decltype(number)>(call, x, y, keep);
     });
-  }, OST_ARGS, nb::arg("y"), OST_OPTIONAL("end_h"), OST_OPTIONAL("end_c"), OST_OPTIONAL("kept"),
-     "A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, "
-     "nothing was done.");
-  m.def("backward", [](OST_CALL, nb::handle y, nb::handle kept, nb::handle dy, nb::handle dend_h, nb::handle dend_c,
-                       nb::handle dx, nb::handle dbegin_h, nb::handle dbegin_c, nb::handle drestart_h,
-                       nb::handle drestart_c, nb::tuple dparts, bool may_lose) {
-    const Out out{y, kept, dy, dend_h, dend_c, dx, dbegin_h, dbegin_c, drestart_h, drestart_c, dparts};
-    return by_type(x, [&](const Lent& lent, auto number) { backward<decltype(number)>(OST_PACK, lent, out, may_lose); });
-  }, OST_ARGS, nb::arg("y"), OST_OPTIONAL("kept"), OST_OPTIONAL("dy"), OST_OPTIONAL("dend_h"), OST_OPTIONAL("dend_c"),
-     OST_OPTIONAL("dx"), OST_OPTIONAL("dbegin_h"), OST_OPTIONAL("dbegin_c"), OST_OPTIONAL("drestart_h"),
-     OST_OPTIONAL("drestart_c"), nb::arg("dparts"), nb::arg("may_lose"),
-     "A stack of layers backward, into the gradients that are asked for; False as forward's. `may_lose`: what was kept "
-     "may be written over.");
+  }, nb::arg("plan"), nb::arg("threads"), nb::arg("tensors"), OST_OPTIONAL("y"), nb::arg("keep"),
+     "A stack of layers forward: (y, end h, end c or None, what a backward needs, where it is to be kept). `y`: room for "
+     "the output. None: an input is not dense, nothing was done.");
+  m.def("backward", [](nb::tuple plan, int threads, nb::tuple tensors, nb::handle y, nb::handle kept, nb::tuple gradients,
+                       nb::tuple wanted, bool may_lose) {
+    const Call call(plan, threads, std::move(tensors));
+    const Out out{y, kept, std::move(gradients)};
+    return by_type<nb::tuple>(call.tensors[size_t(X)], [&](const Lent& x, auto number) {
+      return backward<decltype(number)>(call, x, out, std::move(wanted), may_lose);
+    });
+  }, nb::arg("plan"), nb::arg("threads"), nb::arg("tensors"), nb::arg("y"), OST_OPTIONAL("kept"), nb::arg("gradients"),
+     nb::arg("wanted"), nb::arg("may_lose"),
+     "A stack of layers backward, from the gradients of y, h and c: those of the tensors that are wanted, else None. "
+     "`may_lose`: what was kept may be written over. None: an input is not dense, nothing was done.");
 }

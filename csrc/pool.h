@@ -3,8 +3,10 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -21,7 +23,29 @@ class Pool {
     return *pool;
   }
 
+  // For tests: whatever is handed out is full of NaN, so that what is read before it is written shows.
+  void poison(bool on) { poisoned_ = on; }
+
   void* take(size_t bytes) {
+    void* block = find(bytes);
+    if (poisoned_) std::memset(block, 0xff, bytes);
+    return block;
+  }
+
+  void give(void* block, size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+    return std::free(block);
+#endif
+    const size_t size = rounded(bytes);
+    if (size > LIMIT / 2) return release(block, size);
+    std::lock_guard<std::mutex> hold(lock_);
+    kept_[size].push_back({++clock_, block});
+    held_ += size;
+    while (held_ > LIMIT) drop_oldest();
+  }
+
+ private:
+  void* find(size_t bytes) {
 #ifdef __SANITIZE_ADDRESS__  // each block anew and of its own size, so that its end is watched
     void* fresh = nullptr;
     if (posix_memalign(&fresh, 64, bytes)) throw std::bad_alloc();
@@ -41,19 +65,6 @@ class Pool {
     return fetch(size);
   }
 
-  void give(void* block, size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
-    return std::free(block);
-#endif
-    const size_t size = rounded(bytes);
-    if (size > LIMIT) return release(block, size);
-    std::lock_guard<std::mutex> hold(lock_);
-    kept_[size].push_back({++clock_, block});
-    held_ += size;
-    while (held_ > LIMIT) drop_oldest();
-  }
-
- private:
   static constexpr size_t HUGE_PAGE = size_t(2) << 20;
   static constexpr size_t LIMIT = size_t(256) << 20;
   struct Kept {
@@ -106,6 +117,7 @@ class Pool {
   std::map<size_t, std::deque<Kept>> kept_;
   uint64_t clock_ = 0;
   size_t held_ = 0;
+  std::atomic<bool> poisoned_{false};
 };
 
 // A block for as long as this object lives.

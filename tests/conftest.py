@@ -18,15 +18,16 @@ def shell(capfd, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def poisoned(monkeypatch):
-    """Every buffer that is handed to a kernel is full of NaN: what is not written shows."""
+def poisoned():
+    """All memory that kernels work in or answer with is full of NaN at first: what is not written shows."""
     import torch
 
-    from ostinato.ops import kernel
+    from ostinato import _kernels
 
-    made = kernel._pooled
-    monkeypatch.setattr(kernel, "_pooled", lambda *a: made(*a).fill_(torch.nan))
-    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    _kernels.poison(True)
+    was, torch.utils.deterministic.fill_uninitialized_memory = torch.utils.deterministic.fill_uninitialized_memory, True
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = was
+    _kernels.poison(False)

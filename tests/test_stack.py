@@ -130,6 +130,6 @@ def test_wrong_tensors_are_refused_with_words_before_a_pointer_is_used():
         with pytest.raises(ValueError, match=words):
             run(**given)
     with pytest.raises(ValueError, match="y has the wrong shape"):
-        _kernels.forward(1, 0, False, 1, 1, 1, x, *[None] * 6, (W, R, b, b, None), None, x, None, None, None)
+        _kernels.forward(lstm, 1, (x, *[None] * 6, W, R, b, b, None), x, False)
     with pytest.raises(ValueError, match="is no array"):
-        _kernels.forward(1, 0, False, 1, 1, 1, "x", *[None] * 6, (W, R, b, b, None), None, x, None, None, None)
+        _kernels.forward(lstm, 1, ("x", *[None] * 6, W, R, b, b, None), None, False)

@@ -363,3 +363,18 @@ def test_probe_batched():
     torch.autograd.grad(y, x, torch.ones(3))
     assert [batched or transforming for batched, transforming in seen] == [True, False]
     assert not probes.batched(None)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_tensor_that_a_transform_left_behind_is_read_as_what_it_holds(grad: bool) -> None:
+    layer, x, left = ost.GRU(3, 5), torch.randn(2, 4, 3), []
+
+    def keep(v: torch.Tensor) -> torch.Tensor:
+        left.append(v)
+        return v.sum()
+
+    torch.func.grad(keep)(x)
+    state = torch.zeros(1, 2, 5)
+    with torch.set_grad_enabled(grad):
+        for given in ((left[0],), (left[0], state)):
+            assert torch.equal(layer(*given)[0], layer(x)[0])

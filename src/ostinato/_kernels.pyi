@@ -20,9 +20,9 @@ def kept_numbers(steps: int, width: int, layers: int, directions: int, above: in
 def mask(out: object, key: int, stream: int, p: float) -> None:
     """A dropout mask of one number a sequence and unit."""
 
-def multiply(a: object, b: object, bias: object | None, out: object, threads: int) -> bool:
+def multiply(a: object, b: object, bias: object | None, threads: int) -> object | None:
     """
-    out = bias + a b, with the same bits at any number of threads. False: no stride of a or b is 1, nothing was done.
+    bias + a b, with the same bits at any number of threads. None: no stride of a or b is 1, nothing was done.
     """
 
 def fma_peak(threads: int, seconds: float) -> float:
@@ -30,11 +30,10 @@ def fma_peak(threads: int, seconds: float) -> float:
     Multiplications and additions a second that this machine reaches in registers alone, measured now.
     """
 
-def pooled_f32(size: int) -> NDArray[numpy.float32]:
-    """So many float32 in memory that is used again."""
-
-def pooled_f64(size: int) -> NDArray[numpy.float64]:
-    """So many float64 in memory that is used again."""
+def poison(on: bool) -> None:
+    """
+    For tests: whether memory that is handed out is full of NaN, so that what is read before it is written shows.
+    """
 
 class StreamF32:
     """A stack of layers that takes one step at a time."""
@@ -62,12 +61,12 @@ class StreamF64:
 
     def state(self, layer: int, which: int) -> NDArray[numpy.float64]: ...
 
-def forward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, end_h: object | None, end_c: object | None, kept: object | None) -> bool:
+def forward(plan: tuple, threads: int, tensors: tuple, y: object | None, keep: bool) -> tuple | None:
     """
-    A stack of layers forward, into y, the end states and what a backward needs. False: an input is not dense, nothing was done.
+    A stack of layers forward: (y, end h, end c or None, what a backward needs, where it is to be kept). `y`: room for the output. None: an input is not dense, nothing was done.
     """
 
-def backward(kind: int, activation: int, reverse: bool, layers: int, directions: int, threads: int, x: object, h: object | None, c: object | None, restart_h: object | None, restart_c: object | None, lengths: object | None, resets: object | None, parts: tuple, options: object | None, y: object, kept: object | None, dy: object | None, dend_h: object | None, dend_c: object | None, dx: object | None, dbegin_h: object | None, dbegin_c: object | None, drestart_h: object | None, drestart_c: object | None, dparts: tuple, may_lose: bool) -> bool:
+def backward(plan: tuple, threads: int, tensors: tuple, y: object, kept: object | None, gradients: tuple, wanted: tuple, may_lose: bool) -> tuple | None:
     """
-    A stack of layers backward, into the gradients that are asked for; False as forward's. `may_lose`: what was kept may be written over.
+    A stack of layers backward, from the gradients of y, h and c: those of the tensors that are wanted, else None. `may_lose`: what was kept may be written over. None: an input is not dense, nothing was done.
     """

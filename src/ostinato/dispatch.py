@@ -13,12 +13,13 @@ from torch import Tensor
 from ostinato.cells.cell import Cell, GatedCell, State, Weights, get, names
 from ostinato.cells.loop import Stages, run_cell, run_gated
 from ostinato.ops import fused, probes
-from ostinato.ops.kernel import Plan, Tensors
+from ostinato.ops.kernel import SHARED, Plan, Tensors
 from ostinato.ops.random import Zoneout
 from ostinato.ops.reference import names_of_row
 from ostinato.sequence import as_lengths, as_tensor
 
 _PLAIN = Stages()
+_NOTHING = (None,) * (SHARED - 1)
 _TYPES = (torch.float32, torch.float64)
 _log = logging.getLogger("ostinato.dispatch")
 
@@ -100,6 +101,19 @@ def run_stack(plan: Plan, x: Tensor, states: Tensors, stages: Stages, rows: Tens
     if not probes.known() or unfit(x, rows) is not None:
         return None
     return fused.stack((x, *states, stages.lengths, stages.resets, *rows), plan)
+
+
+def run_whole(plan: Plan, x: Tensor, rows: Tensors) -> tuple[Tensor, State] | None:
+    """As `run_stack`, over whole sequences from zeros; each tensor is looked at once."""
+    dtype, track = x.dtype, x.requires_grad
+    if not x.is_cpu or dtype not in _TYPES or x.is_neg() or probes.alive(x) is not x or not probes.known():
+        return None
+    for v in rows:
+        if v is not None:
+            if v.dtype is not dtype or not v.is_cpu or v.is_neg():
+                return None
+            track = track or v.requires_grad
+    return fused.resolved((x, *_NOTHING, *rows), plan, track)
 
 
 def scan(

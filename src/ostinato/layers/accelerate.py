@@ -150,7 +150,6 @@ def _take_over(part: nn.Module) -> _Change:
         own.pop(name, None)
     added = vars(ours).keys() - own.keys()
     own.update({name: vars(ours)[name] for name in added})
-    part.add_module("_cells", ours._cells)
     _become(part, type(ours))
     return _Change(part, kind, added)
 
@@ -159,7 +158,6 @@ def _give_back(change: _Change) -> None:
     part, kind, added = change
     for name in added:
         delattr(part, name)
-    del part._cells
     _become(part, kind)
     part._init_flat_weights()
 

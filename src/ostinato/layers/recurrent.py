@@ -16,7 +16,7 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, stages_of
+from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, run_whole, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
 from ostinato.sequence import Sequence, as_tensor
@@ -92,7 +92,7 @@ class Recurrent(nn.Module):
         above = first.sizes()[0] * self.num_directions
         more = [kind(above, hidden_size, bias, own_weights=False, **options) for _ in range(num_layers - 1)]
         self.zoneout = _zoneout(zoneout, first)
-        self._cells = nn.ModuleList([first, *more])  # equations without weights: those are the layer's own, below
+        self._cells = _held([first, *more])  # equations: most without weights, which are the layer's own, below
         for cell_, suffix in self._each():
             cell_.declare(self, suffix)
         self._state_names, self._sizes = first.state_names, first.sizes()
@@ -144,6 +144,10 @@ class Recurrent(nn.Module):
         Raises:
             TypeError, ValueError: an argument does not fit; it is named.
         """
+        if hx is None and lengths is None and resets is None and type(input) is Tensor:
+            straight = self._straight(input)
+            if straight is not None:
+                return straight
         if isinstance(input, PackedSequence):
             return self._packed(input, hx, lengths, resets)
         if not isinstance(input, Tensor):
@@ -155,6 +159,21 @@ class Recurrent(nn.Module):
             raise ValueError(f"x must be (batch, time, features) or unbatched (time, features); found {tuple(x.shape)}")
         y, state = self._batched(x if self.batch_first else x.transpose(0, 1), hx, lengths, resets)
         return (y if self.batch_first else y.transpose(0, 1).contiguous()), self._public(state)
+
+    def _straight(self, x: Tensor) -> tuple[Tensor, Tensor | State] | None:
+        """The call that models make most, whole sequences from zeros, or None where this is another.
+
+        In as few steps as can be: between a model's other work none of them is in the caches any more, and each costs
+        a microsecond or two. All it does, `_batched` does as well.
+        """
+        if self._plan is None or not self.batch_first or self.learn_initial_state or self.residual:
+            return None
+        if x.dim() != 3 or x.shape[2] != self.input_size or (self.training and self._random()):
+            return None
+        if torch.is_autocast_enabled("cpu"):
+            return None
+        found = run_whole(self._plan, x, self._rows(self._names))
+        return None if found is None else (found[0], self._public(found[1]))
 
     def _packed(
         self, packed: PackedSequence, hx: Tensor | State | None, lengths: Any, resets: Any
@@ -235,9 +254,11 @@ class Recurrent(nn.Module):
             plan = plan._replace(layers=last - first)
         again = () if restart is None else (s[:, None].expand(-1, x.shape[0], -1) for s in restart)
         states = (*_pair(begin or ()), *_pair(again))
+        return run_stack(plan, x, states, stages, self._rows(names))
+
+    def _rows(self, names: list[str | None]) -> list[Tensor | None]:
         own = self._parameters  # nn.Module's own lookup, for what a parametrization makes, takes ten times as long
-        rows = [None if n is None else own[n] if n in own else attrgetter(n)(self) for n in names]
-        return run_stack(plan, x, states, stages, rows)
+        return [None if n is None else own[n] if n in own else attrgetter(n)(self) for n in names]
 
     def _layer(
         self, k: int, x: Tensor, begin: State, restart: State | None, stages: Stages, key: Tensor | None
@@ -423,6 +444,12 @@ class GRU(Recurrent):
         super().__init__(
             "gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
         )
+
+
+def _held(cells: list[GatedCell]) -> tuple[GatedCell, ...] | nn.ModuleList:
+    """Modules only where one of them has tensors of its own: torch walks through all modules at each `zero_grad`."""
+    own = any(True for cell in cells for _ in (*cell.parameters(), *cell.buffers()))
+    return nn.ModuleList(cells) if own else tuple(cells)
 
 
 def _pair(tensors: Iterable[Tensor]) -> tuple[Tensor | None, Tensor | None]:

@@ -36,10 +36,16 @@ def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
             track, negated = track or v.requires_grad, negated or v.is_neg()
     if negated:  # the memory of such a view (torch's lazy .conj().imag) holds the opposite of its values
         tensors = [v if v is None else v.resolve_neg() for v in tensors]
+    return resolved([probes.alive(v) for v in tensors], plan, track)
+
+
+def resolved(tensors: Tensors, plan: Plan, track: bool) -> tuple[Tensor, State]:
+    """As `stack`, of tensors whose memory holds their values; `track`: whether any wants a gradient."""
     if track and torch.is_grad_enabled():
         if recompute.pays(tensors, plan):
             return recompute.stack(tensors, plan)
-        y, *ends = _Fused.apply(plan, *tensors)
+        # Less what Function.apply does for functorch, whose transforms and tensors never come this far.
+        y, *ends = super(torch.autograd.Function, _Fused).apply(plan, *tensors)
         return y, tuple(ends)
     y, end, _ = kernel.forward(tensors, plan, keep=False)
     return y, end

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,19 +109,8 @@ def forward(
 
     `y` is room for the output, by any strides but the last; then the other tensors must lie as kernels read them.
     """
-    x, h = tensors[0], tensors[1]
-    assert x is not None
-    kind, _, _, layers, directions, _ = plan
-    (batch, time, _), (output, hidden) = x.shape, sizes(tensors, plan)
-    if y is None:
-        y = x.new_empty(batch, time, directions * output)
-    lead = (layers * directions,) if h is None or h.dim() == 3 else ()
-    end_h = x.new_empty(*lead, batch, output)
-    end_c = x.new_empty(*lead, batch, hidden) if kind == KINDS["lstm"] else None
-    size = kept_numbers(tensors, plan) if keep else 0
-    kept = _pooled(x, size) if size else None
-    _call(_kernels.forward, tensors, plan, y, end_h, end_c, kept)
-    return y, (end_h,) if end_c is None else (end_h, end_c), kept
+    y, h, c, kept = _call(_kernels.forward, plan, tensors, y, keep)
+    return y, (h,) if c is None else (h, c), kept
 
 
 def sizes(tensors: Tensors, plan: Plan) -> tuple[int, int]:
@@ -170,32 +160,22 @@ def backward(
 
     `may_lose`: what was kept may be written over, which takes less memory and time.
     """
-    given = [g if g is None else g.resolve_neg() for g in (*gradients, None)[:3]]
-    out = tuple(_room(v) if w and v is not None else None for v, w in zip(tensors, wanted, strict=True))
-    _call(_kernels.backward, tensors, plan, y, kept, *given, *out[: SHARED - 2], out[SHARED:], may_lose)
-    return out
+    dy, dh, dc = (g.resolve_neg() if g is not None and g.is_neg() else g for g in (*gradients, None)[:3])
+    return _call(_kernels.backward, plan, tensors, y, kept, (dy, dh, dc), tuple(wanted), may_lose)
 
 
 def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a b + bias: (rows, inner), (inner, columns), (columns,) -> (rows, columns); the same bits at any threads."""
-    run: Any = _kernels.multiply
-    out, threads = a.new_empty(a.shape[0], b.shape[1]), torch.get_num_threads()
-    if not run(*_lend((a, b, bias, out)), threads):
-        run(*_lend(_dense((a, b, bias, out))), threads)
-    return out
+    given = (a, b, bias, torch.get_num_threads())
+    found = _take(_kernels.multiply(*_lend(given)))
+    return cast(Tensor, multiply(*_dense((a, b, bias))) if found is None else found)
 
 
-def _room(like: Tensor) -> Tensor:
-    return torch.empty_like(like, memory_format=torch.contiguous_format)
-
-
-def _call(run: Any, tensors: Tensors, plan: Plan, *more: Any) -> None:
+def _call(run: Any, plan: Plan, tensors: Tensors, *more: Any) -> tuple[Any, ...]:
     """Run with memory lent; inputs that the kernels cannot read as they lie are copied first."""
-    kind, activation, reverse, layers, directions, options = plan
-    numbers = (kind, activation, reverse, layers, directions, torch.get_num_threads())
-    shared, rows = tensors[:SHARED], tuple(tensors[SHARED:])
-    if not run(*numbers, *_lend((*shared, rows)), options, *_lend(more)):
-        run(*numbers, *_lend(_dense((*shared, rows))), options, *_lend(_dense(more)))
+    given = (plan, torch.get_num_threads(), tuple(tensors), *more)
+    found = run(*given) if LENDS else _take(run(*_lend(given)))
+    return _call(run, plan, _dense(given[2]), *_dense(more)) if found is None else found
 
 
 def _dense(given: Any) -> Any:
@@ -205,12 +185,15 @@ def _dense(given: Any) -> Any:
 
 
 def _lend(given: Any) -> Any:
-    if LENDS or given is None or isinstance(given, bool):
+    if LENDS:
         return given
-    return tuple(map(_lend, given)) if isinstance(given, tuple) else given.detach().numpy()
+    if isinstance(given, tuple):
+        return tuple(map(_lend, given))
+    return given.detach().numpy() if isinstance(given, Tensor) else given
 
 
-def _pooled(like: Tensor, size: int) -> Tensor:
-    """Memory that is used again, not zeroed."""
-    make = _kernels.pooled_f64 if like.dtype == torch.float64 else _kernels.pooled_f32
-    return torch.from_numpy(make(size))
+def _take(made: Any) -> Any:
+    """What came back for numpy arrays that stood for tensors."""
+    if isinstance(made, tuple):
+        return tuple(map(_take, made))
+    return torch.from_numpy(made) if isinstance(made, np.ndarray) else made

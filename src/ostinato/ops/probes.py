@@ -31,6 +31,11 @@ def batched(tensor: Tensor | None) -> bool:
     return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
 
 
+def alive(tensor: Tensor | None) -> Tensor | None:
+    """The tensor itself; for what a functorch transform that has ended left behind, the one that has its memory."""
+    return tensor if tensor is None else torch._C._functorch.unwrap_if_dead(tensor)
+
+
 def known() -> bool:
     """Whether the values of tensors can be asked for here."""
     return not compiling() and not transforming()

@@ -240,16 +240,12 @@ class Model:
     def _scan(
         self, w: Weights, x: Array, state: list[Array], lengths: Array | None, reverse: bool
     ) -> tuple[Array, tuple[Array, ...]]:
-        y = np.empty((*x.shape[:2], self._sizes[0]), x.dtype)
-        end = [np.empty_like(s) for s in state]
         h, c = (*state, None)[:2]
-        end_h, end_c = (*end, None)[:2]
-        taken = _kernels.forward(
-            self._kind, self._activation, reverse, 1, 1, self._threads, x, h, c, None, None, lengths, None,
-            w.parts, self._flags, y, end_h, end_c, None,
-        )  # fmt: skip
-        assert taken  # every array here is dense
-        return y, tuple(end)
+        plan = (self._kind, self._activation, reverse, 1, 1, self._flags)
+        made = _kernels.forward(plan, self._threads, (x, h, c, None, None, lengths, None, *w.parts), None, False)
+        assert made is not None  # every array here is dense
+        y, end_h, end_c, _ = made
+        return y, (end_h,) if end_c is None else (end_h, end_c)
 
     def _begin(self, state: Any, batch: int) -> list[Array]:
         """Each tensor of the state (layers x directions, batch, hidden), as given or as learnt."""
