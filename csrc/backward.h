@@ -199,11 +199,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
     const long all = Cell::H_GATES * H, K = reset_before() ? 2 * H : all;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
-    for (long p = first; p < last; ++p) {
+    const long turn = t % 2 ? -1 : 1;  // up at one step and down at the next: what was used last is still in the caches
+    for (long i = first; i < last; ++i) {
+      const long p = t % 2 ? first + last - 1 - i : i;
       T* dh = o.dh + h_panels.start(p);
       const T* init = Cell::OPTIONS && !s.mask ? o.direct + h_panels.start(p) : dh;
       const int Q = h_panels.vectors(p);
-      const T* next = called(R + h_panels.offset(p + 1 < last ? p + 1 : first, all), h_panels.size(all));
+      const T* next = i + 1 < last ? called(R + h_panels.offset(p + turn, all), h_panels.size(all)) : nullptr;
       product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), Q, init, stride, dh, stride, next, K * Q * L);
     }
     for (long r = 0; r < live; ++r) {

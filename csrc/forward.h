@@ -284,33 +284,33 @@ template <class T, class Cell> class Forward {
     const T* seen = s.mask ? o.seen : o.h[0];
     long x_row = s.input;
     const T* x = few() ? nullptr : gather(rows, o, t, live, x_row);
-    const T *w = W + panels.offset(share.first, s.input, Cell::X_GATES);
-    const T *m = R + panels.offset(share.first, width(), h_gates());
-    const T *w_begin = w, *m_begin = m;
     const long weights = (Cell::X_GATES * s.input + h_gates() * width()) * hidden_stride;
     const long z_row = few() ? ahead() * z_all : full;
     T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
-    for (long u = share.first; u < share.last; ++u) {
-      const bool again = u + 1 == share.last;  // the panel after this one is the next step's first
+    // Up at one step and down at the next: what was used last is still in the caches.
+    const long n = share.last - share.first, turn = t % 2 ? -1 : 1;
+    long u = t % 2 ? share.last - 1 : share.first;
+    for (long i = 0; i < n; ++i, u += turn) {
       const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
+      const T *w = W + panels.offset(u, s.input, Cell::X_GATES), *m = R + panels.offset(u, width(), h_gates());
+      const bool last = i + 1 == n;
       T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!few()) {
         const T* b = normed() ? zero : bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
           store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
-        const long panel = s.input * qx * L;
-        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, called(again ? w_begin : w + panel, weights), panel);
+        const T* next = last ? nullptr : called(W + panels.offset(u + turn, s.input, Cell::X_GATES), weights);
+        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, next, s.input * qx * L);
       }
       T* zh = z + Cell::H_FIRST * L;
       const long panel = width() * qh * L;
-      const T* next = called(again ? m_begin : m + panel, weights);
+      const T* next = last ? nullptr : called(R + panels.offset(u + turn, width(), h_gates()), weights);
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
         product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all, next, panel);
       } else {
         product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next, panel);
       }
-      w += s.input * qx * L, m += panel;
       if (!whole()) pointwise(rows, o, t, live, u, z, z_row);
     }
     if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);
