@@ -346,7 +346,8 @@ class Recurrent(nn.Module):
                 yield self._cell(k), suffix
 
     def _random(self) -> bool:
-        return bool(self.dropout or self._noisy())
+        """Whether training draws anything."""
+        return bool(self.dropout or self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
 
     def _noisy(self) -> bool:
         """Whether training draws something for each direction."""

@@ -36,7 +36,7 @@ def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
             track, negated = track or v.requires_grad, negated or v.is_neg()
     if negated:  # the memory of such a view (torch's lazy .conj().imag) holds the opposite of its values
         tensors = [v if v is None else v.resolve_neg() for v in tensors]
-    return resolved([probes.alive(v) for v in tensors], plan, track)
+    return resolved([v if v is None else probes.alive(v) for v in tensors], plan, track)
 
 
 def resolved(tensors: Tensors, plan: Plan, track: bool) -> tuple[Tensor, State]:

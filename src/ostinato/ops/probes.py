@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+# The tensor itself; for what a functorch transform that has ended left behind, the one that has its memory.
+alive = torch._C._functorch.unwrap_if_dead
+
 
 def transforming() -> bool:
     """Whether a functorch transform (vmap, grad, jvp) or forward-mode AD is running.
@@ -31,11 +34,12 @@ def batched(tensor: Tensor | None) -> bool:
     return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
 
 
-def alive(tensor: Tensor | None) -> Tensor | None:
-    """The tensor itself; for what a functorch transform that has ended left behind, the one that has its memory."""
-    return tensor if tensor is None else torch._C._functorch.unwrap_if_dead(tensor)
-
-
 def known() -> bool:
-    """Whether the values of tensors can be asked for here."""
-    return not compiling() and not transforming()
+    """Whether the values of tensors can be asked for here: neither `compiling` nor `transforming`, in one piece."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+    )
