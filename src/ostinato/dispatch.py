@@ -105,8 +105,10 @@ def run_stack(plan: Plan, x: Tensor, states: Tensors, stages: Stages, rows: Tens
 
 def run_whole(plan: Plan, x: Tensor, rows: Tensors) -> tuple[Tensor, State] | None:
     """As `run_stack`, over whole sequences from zeros; each tensor is looked at once."""
+    if not probes.known():
+        return None
     dtype, track = x.dtype, x.requires_grad
-    if not x.is_cpu or dtype not in _TYPES or x.is_neg() or probes.alive(x) is not x or not probes.known():
+    if not x.is_cpu or dtype not in _TYPES or x.is_neg() or probes.alive(x) is not x:
         return None
     for v in rows:
         if v is not None:
