@@ -130,11 +130,14 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     const long wide = Q * L, left = range.count - column, all_sums = ranges().numbers();
     pack_columns(steps, range.from + column, int(left < wide ? left - (Q - 1) * L : L), Q, o.columns,
                  sums + (range.rows() - 1) * wide, first);
-    for (const Segment& seen : range.seen) {
+    const Segment &x = range.seen[0], &h = range.seen[1];
+    const bool together = x.width && h.width && x.at + x.width == h.at;  // side by side: one product, of fuller tiles
+    const Segment runs[] = {{x.at, x.width + (together ? h.width : 0), nullptr}, {h.at, together ? 0 : h.width, nullptr}};
+    for (const Segment& run : runs) {
       const T* soon = called(sums + 2 * MOST_ROWS[Q] * wide, all_sums);  // two tiles further on
-      product(seen.width, steps.count, o.lines + seen.at, 1L, line_stride(), o.columns, Q, first ? zero : sums,
-              first ? 0L : wide, sums, wide, soon, seen.width * wide);
-      sums += seen.width * wide;
+      product(run.width, steps.count, o.lines + run.at, 1L, line_stride(), o.columns, Q, first ? zero : sums,
+              first ? 0L : wide, sums, wide, soon, run.width * wide);
+      sums += run.width * wide;
     }
   }
 
