@@ -89,7 +89,7 @@ def test_a_tensor_that_another_thread_lets_go_of() -> None:
     assert torch.equal(layer(X)[0], layer(X)[0])
 
 
-@pytest.mark.parametrize("batch, time", [(0, 7), (4, 0), (0, 0)])
+@pytest.mark.parametrize(("batch", "time"), [(0, 7), (4, 0), (0, 0)])
 def test_empty_ones(batch: int, time: int) -> None:
     layer = ost.LSTM(3, 5)
     y, (h, c) = layer(torch.zeros(batch, time, 3))
