@@ -58,6 +58,10 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     "classify: label not learnt": ("classify reviews.csv --test other.csv", ["'maybe'", "20 rows have such labels"]),
     "classify: too wide": ("classify reviews.csv --hidden-size 100000000", ["hidden_size='100000000'", "100000"]),
     "classify: too large a seed": ("classify reviews.csv --seed 99999999999999999999", ["seed='99999999999999999999'"]),
+    "classify: no such cell": (
+        "classify reviews.csv --cell nope",
+        ["cell 'nope' is unknown; known: conv, gru, lstm, rnn"],
+    ),
     "classify: infinite": ("classify reviews.csv --clip inf", ["clip='inf': should be a finite number"]),
     "classify: out in a file": (
         "classify reviews.csv --out book.txt/x",

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ostinato.cells import names
 from ostinato.heads.softmax import Softmax
 from ostinato.layers import Recurrent
 from ostinato.layers.conv import Conv1d
 from ostinato.models.pooling import Pooling
 from ostinato.models.words import WordVectors
+from ostinato.registry import nearest
 
 WIDTHS = (3, 4, 5)  # of the windows of a convolutional encoder, as Kim's
 SPREAD = 0.1  # of the words' vectors at the start: with more, a network learns single texts by heart
@@ -101,6 +103,8 @@ class Classifier(nn.Module):
             self.encoder = Convolutions(self.words.features, hidden_size)
             features, directions = self.encoder.features, 1
         else:
+            if cell not in names():
+                raise ValueError(f"cell {cell!r} is unknown; {nearest(cell, [*names(), 'conv'])}")
             self.encoder = Recurrent(
                 cell, self.words.features, hidden_size, num_layers, dropout=dropout, bidirectional=bidirectional
             )
