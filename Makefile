@@ -55,6 +55,7 @@ bench: .venv/dev  ## our layers beside other libraries', in turns: writes docs/s
 	$(BIN)/ostinato bench --out docs $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/words.py
+	$(BIN)/python benchmarks/tagging.py
 
 figures: .venv/dev  ## published-data runs: make figures TASK=forecast|classify|tag|generate DATA=folder
 	$(BIN)/python benchmarks/figures.py --task $(TASK) --data "$(DATA)" $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
