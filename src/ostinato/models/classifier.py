@@ -104,7 +104,7 @@ class Classifier(nn.Module):
             features, directions = self.encoder.features, 1
         else:
             if cell not in names():
-                raise ValueError(f"cell {cell!r} is unknown; {nearest(cell, [*names(), 'conv'])}")
+                raise ValueError(f"cell {cell!r} is not registered; {nearest(cell, [*names(), 'conv'])}")
             self.encoder = Recurrent(
                 cell, self.words.features, hidden_size, num_layers, dropout=dropout, bidirectional=bidirectional
             )
