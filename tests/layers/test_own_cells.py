@@ -70,3 +70,20 @@ def test_a_subclass_that_changes_nothing_keeps_its_parents_kernel() -> None:
         name = "doc-same"
 
     assert Same(3, 8).unfused() is None
+
+
+class Noisy(RNNCell):
+    """Adds 1 to h while training."""
+
+    name = "doc-noisy"
+
+    def advance(self, w: cells.Weights, wx: Tensor, seen: Tensor, state: cells.State) -> cells.State:
+        (h,) = super().advance(w, wx, seen, state)
+        return (h + 1 if self.training else h,)
+
+
+def test_a_cell_of_ones_own_is_told_whether_its_layer_trains() -> None:
+    layer, x = ost.Recurrent("doc-noisy", 3, 4), torch.randn(2, 1, 3)
+    learning = layer(x)[0]
+    torch.testing.assert_close(layer.eval()(x)[0], learning - 1)
+    assert [type(m) for m in ost.LSTM(3, 4).modules()] == [ost.LSTM]

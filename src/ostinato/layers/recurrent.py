@@ -448,9 +448,13 @@ class GRU(Recurrent):
 
 
 def _held(cells: list[GatedCell]) -> tuple[GatedCell, ...] | nn.ModuleList:
-    """Modules only where one of them has tensors of its own: torch walks through all modules at each `zero_grad`."""
+    """Modules, but for equations that a kernel runs, without tensors: torch walks through all at each `zero_grad`.
+
+    Only code of Python can ask for `self.training`, which a layer hands down to its modules.
+    """
+    asks = any(cell.unfused() is not None for cell in cells)
     own = any(True for cell in cells for _ in (*cell.parameters(), *cell.buffers()))
-    return nn.ModuleList(cells) if own else tuple(cells)
+    return nn.ModuleList(cells) if asks or own else tuple(cells)
 
 
 def _pair(tensors: Iterable[Tensor]) -> tuple[Tensor | None, Tensor | None]:
