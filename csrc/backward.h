@@ -10,6 +10,7 @@
 #pragma once
 
 #include "chance.h"
+#include "factor.h"
 #include "norm.h"
 #include "spot.h"
 #include "threads.h"
@@ -27,23 +28,35 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   static constexpr int L = LANES<T>;
   const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
   const Panels<T> h_panels, x_panels, m_panels;
-  T *R, *W, *P, *sums_of_rows;
+  const Packing<T> of_h;
+  T *R, *P, *sums_of_rows;
+
+  // Rows of W that lie together, and the columns of dz that they take: the GRU's n lies one slot further.
+  struct Piece {
+    long dz, first;
+    Packing<T> packing;
+    T* W;
+  };
+  Piece pieces[2];
 
   struct Own {
     long* rows;
     T *dh, *dc, *direct, *dz;      // round one
     T *dm, *row, *hat, *before;    // with options: the gradient of m, rows beside, dz before its norm
     T* out;                        // round two
+    typename Left<T>::Room h_room, x_room;
+    TileShapes* shapes;
   };
 
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
-      : Base(s, g), hidden_stride(padded<T>(H)), stride(padded<T>(O)), h_panels{O}, x_panels{D}, m_panels{H} {}
+      : Base(s, g), hidden_stride(padded<T>(H)), stride(padded<T>(O)), h_panels{O}, x_panels{D}, m_panels{H},
+        of_h(Cell::H_GATES * H, reset_before() ? 0 : s.batch), pieces{piece(0), piece(1)} {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
-    R = arena.take<T>(h_panels.size(Cell::H_GATES * H));
-    W = arena.take<T>(g.dx ? x_panels.size(Cell::X_GATES * H) : 0);
+    R = arena.take<T>(of_h.size(h_panels));
+    for (Piece& piece : pieces) piece.W = arena.take<T>(g.dx ? piece.packing.size(x_panels) : 0);
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     sums_of_rows = arena.take<T>(s.batch * Sums(s).width);
@@ -60,6 +73,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
     }
     parallel_for(s.team, [&](int i) {
+      TileShapes shapes;
+      own[i].shapes = &shapes;
       weights.run(i, room[i]);
       if (Cell::OPTIONS) add_up_rows(i);
       if (g.dx) input_gradient(i, own[i]);
@@ -68,14 +83,18 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   }
 
  private:
-  // One thread's part of the weights, row by row into their panels.
+  Piece piece(int i) const {
+    const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
+    const long all = Cell::X_GATES * H, first = gap ? all - H : all, rows = s.batch * s.time;
+    return i == 0 ? Piece{0, 0, {first, rows}, nullptr} : Piece{first + H, first, {all - first, rows}, nullptr};
+  }
+
+  // One thread's part of the weights.
   void pack(int thread) const {
-    const auto rows = [&](Panels<T> panels, long all, const T* from, long width, T* to) {
-      for (long k = all * thread / s.team; k < all * (thread + 1) / s.team; ++k) pack_row(panels, all, k, from + k * width, to);
-    };
-    rows(h_panels, Cell::H_GATES * H, s.R, O, R);
-    if (g.dx) rows(x_panels, Cell::X_GATES * H, s.W, D, W);
-    if (projected()) rows(m_panels, O, s.options.P, H, P);
+    of_h.pack(h_panels, s.R, O, R, thread, s.team);
+    for (const Piece& piece : pieces)
+      if (g.dx) piece.packing.pack(x_panels, s.W + piece.first * D, D, piece.W, thread, s.team);
+    if (projected()) Packing<T>(O, 0).pack(m_panels, s.options.P, H, P, thread, s.team);
   }
 
   // Where a row of the batch gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
@@ -96,7 +115,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   long most_rows() const { return ceil_div(s.batch, s.threads); }
 
   Own carve(Arena& arena) const {
-    const long all = most_rows() * stride, units = most_rows() * hidden_stride;
+    const long all = filled(most_rows()) * stride, units = most_rows() * hidden_stride;
     Own o;
     o.rows = arena.take<long>(most_rows());
     o.dh = arena.take<T>(all), o.dc = arena.take<T>(Cell::STATES > 1 ? units : 0);
@@ -107,12 +126,16 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     o.before = arena.take<T>(normed() ? Cell::X_GATES * H + L : 0);
     o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
     o.out = arena.take<T>(CHUNK * WIDEST * L);
+    o.h_room = Left<T>::Room::in(arena, of_h, most_rows());
+    o.x_room = Left<T>::Room::in(arena, pieces[0].packing, g.dx ? CHUNK : 0);
     return o;
   }
 
   // Round one ---------------------------------------------------------------------------------------
 
-  void through_time(Walk<T> rows, const Own& o) const {
+  void through_time(Walk<T> rows, Own& o) const {
+    TileShapes shapes;
+    o.shapes = &shapes;
     take_over(rows, o);
     long live = 0;
     for (long t = rows.longest() - 1; t >= 0; --t) {
@@ -160,6 +183,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     Meeting meeting;
     team_of(wanted, [&](int thread, int threads) {
       Own o = own;
+      TileShapes shapes;
+      o.shapes = &shapes;
       const long first = h_panels.count() * thread / threads, last = h_panels.count() * (thread + 1) / threads;
       const long from = h_panels.start(first), to = std::min(H, h_panels.start(last));
       for (long t = rows.longest() - 1; t >= 0; --t) {
@@ -197,16 +222,18 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   // dh of the step before: what passed by the product, and dz R. With a mask the product saw mask * h.
   // Panels first..last - 1 of it.
   void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
-    const long all = Cell::H_GATES * H, K = reset_before() ? 2 * H : all;
+    const long all = Cell::H_GATES * H;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
+    else if (Cell::OPTIONS && !s.mask) std::memcpy(o.dh, o.direct, live * stride * sizeof(T));
+    const Packing<T> seen = reset_before() ? of_h.rows(2 * H) : of_h;
+    const Left<T> dz(seen, live, o.dz, all, o.h_room);
     const long turn = t % 2 ? -1 : 1;  // up at one step and down at the next: what was used last is still in the caches
     for (long i = first; i < last; ++i) {
       const long p = t % 2 ? first + last - 1 - i : i;
       T* dh = o.dh + h_panels.start(p);
-      const T* init = Cell::OPTIONS && !s.mask ? o.direct + h_panels.start(p) : dh;
       const int Q = h_panels.vectors(p);
-      const T* next = i + 1 < last ? called(R + h_panels.offset(p + turn, all), h_panels.size(all)) : nullptr;
-      product(live, K, o.dz, all, 1L, R + h_panels.offset(p, all), Q, init, stride, dh, stride, next, K * Q * L);
+      const T* next = i + 1 < last ? called(R + of_h.offset(h_panels, p + turn), of_h.size(h_panels)) : nullptr;
+      dz.times(seen, live, R + of_h.offset(h_panels, p), Q, dh, stride, dh, stride, *o.shapes, next, seen.K * Q * L);
     }
     for (long r = 0; r < live; ++r) {
       T* dh = o.dh + r * stride;
@@ -322,7 +349,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const long K = 3 * H;
     for (long p = 0; p < h_panels.count(); ++p) {
       const int Q = h_panels.vectors(p);
-      product(live, H, o.dz + 2 * H, K, 1L, R + h_panels.offset(p, K) + 2 * H * Q * L, Q, zero, 0L,
+      product(live, H, o.dz + 2 * H, K, 1L, R + of_h.offset(h_panels, p) + 2 * H * Q * L, Q, zero, 0L,
               o.dm + h_panels.start(p), stride);
     }
     for (long r = 0; r < live; ++r) {
@@ -394,21 +421,26 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   }
 
   void input_gradient(const Run& run, const Own& o) const {
-    const long K = Cell::X_GATES * H;
-    const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
-    const long K0 = gap ? K - H : K;  // the GRU's n lies one slot further
-    const T* dz = dz_of_all + run.first * across;
-    for (long p = 0; p < x_panels.count(); ++p) {
-      const int Q = x_panels.vectors(p);
-      const long j = x_panels.start(p), wide = D - j < Q * L ? D - j : Q * L;
-      const T* w = W + x_panels.offset(p, K);
-      T* to = g.dx + run.first * D + j;
-      T* z = wide == Q * L ? to : o.out;  // a panel that ends in mid-vector goes by way of scratch
-      const long z_row = wide == Q * L ? D : Q * L;
-      const T* next = called(W + x_panels.offset(p + 1 < x_panels.count() ? p + 1 : 0, K), x_panels.size(K));
-      product(run.count, K0, dz, across, 1L, w, Q, zero, 0L, z, z_row, next, K * Q * L);
-      if (K0 < K) product(run.count, H, dz + 3 * H, across, 1L, w + K0 * Q * L, Q, z, z_row, z, z_row);
-      for (long i = 0; z == o.out && i < run.count; ++i) std::memcpy(to + i * D, z + i * z_row, wide * sizeof(T));
+    bool first = true;
+    for (const Piece& piece : pieces) {
+      const Packing<T>& packing = piece.packing;
+      if (packing.K == 0) continue;
+      const Left<T> dz(packing, run.count, dz_of_all + run.first * across + piece.dz, across, o.x_room);
+      for (long p = 0; p < x_panels.count(); ++p) {
+        const int Q = x_panels.vectors(p);
+        const long j = x_panels.start(p), wide = D - j < Q * L ? D - j : Q * L;
+        T* to = g.dx + run.first * D + j;
+        // A panel that ends in mid-vector, and tiles that are not full, go by way of scratch.
+        const bool aside = wide < Q * L || (packing.tiled && filled(run.count) > run.count);
+        T* z = aside ? o.out : to;
+        const long z_row = aside ? Q * L : D;
+        for (long i = 0; aside && !first && i < run.count; ++i) copy(z + i * z_row, to + i * D, wide);
+        const T* next = called(piece.W + packing.offset(x_panels, (p + 1) % x_panels.count()), packing.size(x_panels));
+        dz.times(packing, run.count, piece.W + packing.offset(x_panels, p), Q, first ? zero : z, first ? 0L : z_row, z,
+                 z_row, *o.shapes, next, packing.K * Q * L);
+        for (long i = 0; aside && i < run.count; ++i) copy(to + i * D, z + i * z_row, wide);
+      }
+      first = false;
     }
   }
 };

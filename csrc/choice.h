@@ -15,8 +15,24 @@ extern const Kernels kernels_avx2;
 #ifdef OST_HAS_avx512
 extern const Kernels kernels_avx512;
 #endif
+#ifdef OST_HAS_amx
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+extern const Kernels kernels_amx;
 
-inline const Kernels& choose() {
+// Whether the processor multiplies tiles of bfloat16, and the system lets this process have them: it keeps their state
+// for those alone that ask.
+inline bool has_tiles() {
+  unsigned a, b, c, d = 0;
+  constexpr unsigned AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (AMX_BF16 | AMX_TILE)) != (AMX_BF16 | AMX_TILE)) return false;
+  constexpr long ASK = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+}
+#endif
+
+inline Kernels choose() {
   const char* asked = std::getenv("OSTINATO_ISA");
   const bool any = !asked || !*asked;
 #if defined(OST_HAS_avx2) || defined(OST_HAS_avx512)
@@ -26,6 +42,14 @@ inline const Kernels& choose() {
 #ifdef OST_HAS_avx512
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#ifdef OST_HAS_amx
+  if (avx512 && (any || !std::strcmp(asked, "amx")) && has_tiles()) {
+    Kernels both = kernels_amx;
+    both.pack_f64 = kernels_avx512.pack_f64, both.forward_f64 = kernels_avx512.forward_f64;
+    both.backward_f64 = kernels_avx512.backward_f64, both.multiply_f64 = kernels_avx512.multiply_f64;
+    return both;
+  }
+#endif
   if (avx512 && (any || !std::strcmp(asked, "avx512"))) return kernels_avx512;
 #endif
 #ifdef OST_HAS_avx2
@@ -37,7 +61,7 @@ inline const Kernels& choose() {
   throw std::invalid_argument("OSTINATO_ISA=" + std::string(any ? "" : asked) + ": this machine or build has no such kernels");
 }
 inline const Kernels& chosen() {
-  static const Kernels& kernels = choose();
+  static const Kernels kernels = choose();
   return kernels;
 }
 

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "chance.h"
-#include "gemm.h"
+#include "factor.h"
 #include "norm.h"
 #include "spot.h"
 #include "threads.h"
@@ -35,18 +35,18 @@ template <class T, class Cell> struct UnitPanels {
   // The share of one thread out of some: from this panel to the next thread's.
   long begin(int thread, int threads) const { return count() * thread / threads; }
   // Where panel u of a packed matrix begins.
-  long offset(long u, long K, int slots) const { return first(u) * slots * K; }
+  long offset(long u, const Packing<T>& packing, int slots) const { return first(u) / L * slots * packing.each(); }
 
   // Gates x hidden rows of K numbers -> panels; slot s of the panel is row block gate(s) of the weights.
   template <class Gate>
-  void pack(const T* weights, long K, int slots, int first_slot, Gate gate, T* packed, int part, int parts) const {
+  void pack(const T* weights, const Packing<T>& packing, int slots, int first_slot, Gate gate, T* packed, int part,
+            int parts) const {
     for (long u = begin(part, parts); u < begin(part + 1, parts); ++u) {
       const int Q = slots * units(u);
-      T* to = packed + offset(u, K, slots);
       for (int q = 0; q < Q; ++q) {
         const long unit = first(u) + q / slots * L, left = hidden - unit;
-        const T* from = weights + (gate(first_slot + q % slots) * hidden + unit) * K;
-        pack_lanes(from, K, K, int(left < L ? left : L), to + q * L, Q * L);
+        const T* from = weights + (gate(first_slot + q % slots) * hidden + unit) * packing.K;
+        packing.lanes(from, packing.K, int(left < L ? left : L), packed + offset(u, packing, slots), q, Q);
       }
     }
   }
@@ -84,6 +84,7 @@ template <class T, class Cell> class Forward {
   static constexpr int L = LANES<T>;
   const Scan<T>& s;
   const UnitPanels<T, Cell> panels;
+  const Packing<T> of_x, of_h;
   const Panels<T> n_panels, p_panels;    // of second products: the GRU's R_n (r h), the projection
   const long hidden_stride, stride;      // of a row of units, and of h, padded to whole vectors
   const Saved kept;
@@ -98,12 +99,14 @@ template <class T, class Cell> class Forward {
   struct Own {
     long* rows;
     T *h[2], *c, *seen, *x, *z;
+    typename Left<T>::Room x_room, h_room;
+    TileShapes* shapes;
     T *zh, *m, *row, *reset;  // with options: R h for its own norm, h before projection, a row beside, r h
   };
 
  public:
   explicit Forward(const Scan<T>& s)
-      : s(s), panels{s.hidden}, n_panels{s.hidden}, p_panels{s.output}, hidden_stride(padded<T>(s.hidden)),
+      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time), of_h(s.output, s.batch), n_panels{s.hidden}, p_panels{s.output}, hidden_stride(padded<T>(s.hidden)),
         stride(Cell::OPTIONS ? padded<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
@@ -142,8 +145,8 @@ template <class T, class Cell> class Forward {
   size_t lay_out(char* to) {
     const long H = s.hidden;
     Arena arena{to};
-    W = arena.take<T>(hidden_stride * Cell::X_GATES * s.input);
-    R = arena.take<T>(hidden_stride * h_gates() * width());
+    W = arena.take<T>(panels.vectors() * Cell::X_GATES * of_x.each());
+    R = arena.take<T>(panels.vectors() * h_gates() * of_h.each());
     bias = arena.take<T>(panels.z_width());
     if (!Cell::OPTIONS) return arena.used;
     Rn = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
@@ -156,8 +159,8 @@ template <class T, class Cell> class Forward {
 
   // One of some parts of the packing.
   void fill(int part, int parts) const {
-    panels.pack(s.W, s.input, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, W, part, parts);
-    panels.pack(s.R, width(), h_gates(), Cell::H_FIRST, Cell::h_gate, R, part, parts);
+    panels.pack(s.W, of_x, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, W, part, parts);
+    panels.pack(s.R, of_h, h_gates(), Cell::H_FIRST, Cell::h_gate, R, part, parts);
     if (part > 0) return;
     panels.pack_bias(s, bias);
     if (!Cell::OPTIONS) return;
@@ -192,9 +195,11 @@ template <class T, class Cell> class Forward {
     o.c = arena.take<T>(Cell::STATES > 1 ? units : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
     o.x = arena.take<T>(s.lengths ? n * s.input : 0);
-    const long z_row = whole() ? panels.z_width() : Cell::Z * Cell::UNITS * L;
-    o.z = arena.take<T>(few() ? n * ahead() * panels.z_width() : n * z_row);
-    o.zh = arena.take<T>(apart() ? n * panels.z_width() : 0);
+    const long z_row = few() || whole() ? panels.z_width() : Cell::Z * Cell::UNITS * L;
+    const long at_once = few() ? ahead() : n;  // rows of one product with x
+    o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n)) * z_row);
+    o.zh = arena.take<T>(apart() ? filled(n) * panels.z_width() : 0);
+    o.x_room = Left<T>::Room::in(arena, of_x, at_once), o.h_room = Left<T>::Room::in(arena, of_h, n);
     o.m = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(whole() ? units : 0);
     o.reset = arena.take<T>(reset_before() ? units : 0);
@@ -203,6 +208,8 @@ template <class T, class Cell> class Forward {
 
   void walk(Walk<T> rows, Own& o) const {
     enter_all(rows, o);
+    TileShapes shapes;
+    o.shapes = &shapes;
     const Share all{0, panels.count()};
     long live = rows.count;
     for (long t = 0; t < rows.longest(); ++t) {
@@ -241,6 +248,8 @@ template <class T, class Cell> class Forward {
     Meeting meeting;
     team_of(wanted, [&](int thread, int threads) {
       Own o = own;  // its two rows of h change places at every step, for each thread alike
+      TileShapes shapes;
+      o.shapes = &shapes;
       const Share mine{panels.begin(thread, threads), panels.begin(thread + 1, threads)};
       fill(thread, threads);
       meeting.wait(thread, threads);
@@ -267,13 +276,14 @@ template <class T, class Cell> class Forward {
       const long b = rows.rows[r], left = s.steps(b) - t, n = left < ahead() ? left : ahead();
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
       T* z = o.z + r * ahead() * width;
+      const Left<T> steps(of_x, n, x, s.reverse ? -s.x_step : s.x_step, o.x_room);
       for (long u = share.first; u < share.last; ++u) {
         const int Q = Cell::X_GATES * panels.units(u);
         const long at = panels.z_offset(u), wide = Cell::Z * panels.units(u) * L * sizeof(T);
         for (long i = 0; i < n; ++i) std::memcpy(z + i * width + at, normed() ? zero : bias + at, wide);  // norm: bias later
-        const T* w = W + panels.offset(u, s.input, Cell::X_GATES);
+        const T* w = W + panels.offset(u, of_x, Cell::X_GATES);
         T* to = z + at + Cell::X_FIRST * L;
-        product(n, s.input, x, s.reverse ? -s.x_step : s.x_step, 1L, w, Q, to, width, to, width);
+        steps.times(of_x, n, w, Q, to, width, to, width, *o.shapes);
       }
     }
   }
@@ -282,9 +292,8 @@ template <class T, class Cell> class Forward {
     const long z_all = panels.z_width(), full = whole() ? z_all : Cell::Z * Cell::UNITS * L;
     scale(rows, o, t, live);
     const T* seen = s.mask ? o.seen : o.h[0];
-    long x_row = s.input;
-    const T* x = few() ? nullptr : gather(rows, o, t, live, x_row);
-    const long weights = (Cell::X_GATES * s.input + h_gates() * width()) * hidden_stride;
+    const Left<T> h(of_h, live, seen, stride, o.h_room), x = few() ? h : gather(rows, o, t, live);
+    const long weights = (Cell::X_GATES * of_x.each() + h_gates() * of_h.each()) * panels.vectors();
     const long z_row = few() ? ahead() * z_all : full;
     T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
     // Up at one step and down at the next: what was used last is still in the caches.
@@ -292,24 +301,24 @@ template <class T, class Cell> class Forward {
     long u = t % 2 ? share.last - 1 : share.first;
     for (long i = 0; i < n; ++i, u += turn) {
       const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
-      const T *w = W + panels.offset(u, s.input, Cell::X_GATES), *m = R + panels.offset(u, width(), h_gates());
+      const T *w = W + panels.offset(u, of_x, Cell::X_GATES), *m = R + panels.offset(u, of_h, h_gates());
       const bool last = i + 1 == n;
       T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!few()) {
         const T* b = normed() ? zero : bias + panels.z_offset(u);
         for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
           store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
-        const T* next = last ? nullptr : called(W + panels.offset(u + turn, s.input, Cell::X_GATES), weights);
-        product(live, s.input, x, x_row, 1L, w, qx, b, 0L, z, z_row, next, s.input * qx * L);
+        const T* next = last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), weights);
+        x.times(of_x, live, w, qx, b, 0L, z, z_row, *o.shapes, next, s.input * qx * L);
       }
       T* zh = z + Cell::H_FIRST * L;
       const long panel = width() * qh * L;
-      const T* next = last ? nullptr : called(R + panels.offset(u + turn, width(), h_gates()), weights);
+      const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), weights);
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
-        product(live, width(), seen, stride, 1L, m, qh, zero, 0L, own, z_all, next, panel);
+        h.times(of_h, live, m, qh, zero, 0L, own, z_all, *o.shapes, next, panel);
       } else {
-        product(live, width(), seen, stride, 1L, m, qh, zh, z_row, zh, z_row, next, panel);
+        h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
       }
       if (!whole()) pointwise(rows, o, t, live, u, z, z_row);
     }
@@ -329,14 +338,12 @@ template <class T, class Cell> class Forward {
   }
 
   // x of the live rows: in place where they are evenly spaced, else side by side in scratch.
-  const T* gather(const Walk<T>& rows, const Own& o, long t, long live, long& x_row) const {
-    if (!s.lengths) {
-      x_row = s.x_row;
-      return s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step;
-    }
+  Left<T> gather(const Walk<T>& rows, const Own& o, long t, long live) const {
+    if (!s.lengths)
+      return {of_x, live, s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step, s.x_row, o.x_room};
     for (long r = 0; r < live; ++r)
       std::memcpy(o.x + r * s.input, s.x + rows.rows[r] * s.x_row + rows.place(r, t) * s.x_step, s.input * sizeof(T));
-    return o.x;
+    return {of_x, live, o.x, s.input, o.x_room};
   }
 
   // What is kept of row r's step, or null.

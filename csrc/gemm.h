@@ -10,7 +10,7 @@
 
 namespace {
 
-template <class T> using Tile = void (*)(long K, const T* a, long row, long step, const T* panel, const T* init,
+template <class T> using Inner = void (*)(long K, const T* a, long row, long step, const T* panel, const T* init,
                                          long init_row, T* z, long z_row, const T* next, long lines);
 
 constexpr int LINE = 64;                // bytes
@@ -61,7 +61,7 @@ constexpr int MOST_ROWS[5] = {0, 8, 6, 4, 3};
 #endif
 constexpr int WIDEST = 4;  // vectors in a panel
 
-template <class T, int Q, bool FETCH> Tile<T> tile_with(int R) {
+template <class T, int Q, bool FETCH> Inner<T> tile_with(int R) {
   switch (R) {
 #define OST_ROWS(n) \
   case n:           \
@@ -72,7 +72,7 @@ template <class T, int Q, bool FETCH> Tile<T> tile_with(int R) {
   }
   return nullptr;
 }
-template <class T, bool FETCH> Tile<T> tile_for(int R, int Q) {
+template <class T, bool FETCH> Inner<T> tile_for(int R, int Q) {
   switch (Q) {
     case 1: return tile_with<T, 1, FETCH>(R);
     case 2: return tile_with<T, 2, FETCH>(R);
@@ -98,7 +98,7 @@ void product(long rows, long K, const T* a, long row, long step, const T* panel,
   const long in_line = LINE / sizeof(T), lines = next ? numbers / in_line / tiles + 1 : 0;  // of `next`, for each tile
   for (; rows > 0; --tiles) {
     const int R = int((rows + tiles - 1) / tiles);
-    const Tile<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
+    const Inner<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
     run(K, a, row, step, panel, init, init_row, z, z_row, next, lines);
     a += R * row, init += R * init_row, z += R * z_row, rows -= R, next += lines * in_line;
   }

@@ -57,7 +57,7 @@ inline double fma_peak(int threads, double seconds) {
   float (*run)(long) = chains_128;
 #if defined(__x86_64__)
   const std::string isa = chosen().name;
-  if (isa == "avx512") run = chains_512, lanes = 16;
+  if (isa == "avx512" || isa == "amx") run = chains_512, lanes = 16;
   if (isa == "avx2") run = chains_256, lanes = 8;
 #endif
   if (threads < 1 || threads > MOST_THREADS) throw std::invalid_argument("threads must be in 1.." + std::to_string(MOST_THREADS));

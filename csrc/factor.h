@@ -1,0 +1,109 @@
+// The two factors of a product: rows on the left, a packed panel on the right; multiplied in vectors, or in tiles where
+// the machine has them.
+#pragma once
+
+#include "gemm.h"
+#include "tiles.h"
+#include "walk.h"
+
+namespace {
+
+// Which of the two a right factor with K rows is packed for. It hangs on the sizes of the whole call alone: a thread's share
+// of the rows must not change a bit.
+template <class T> struct Packing {
+  static constexpr int L = LANES<T>;
+  static constexpr long LEAST = 16;  // rows, in the whole batch, that are worth their splitting
+  long K;
+  bool tiled;
+
+  Packing() : K(0), tiled(false) {}
+  Packing(long K, long rows) : K(K), tiled(TILES<T> && rows >= LEAST && K >= DEEP && 2 * blocks_of(K) * DEEP <= 3 * K) {}
+
+  // Numbers that one vector of columns takes.
+  long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }
+
+  // The first K of its rows, of a panel in vectors.
+  Packing rows(long first) const {
+    Packing part = *this;
+    part.K = first;
+    return part;
+  }
+
+  // Where panel p begins, and what all take.
+  long offset(const Panels<T>& panels, long p) const { return panels.start(p) / L * each(); }
+  long size(const Panels<T>& panels) const { return padded<T>(panels.columns) / L * each(); }
+
+  // One of some parts of K rows, `step` numbers from one to the next, that become panels.
+  void pack(const Panels<T>& panels, const T* from, long step, T* to, int part, int parts) const {
+    if constexpr (TILES<T>) {
+      const long vectors = ceil_div(panels.columns, L);
+      for (long v = vectors * part / parts; tiled && v < vectors * (part + 1) / parts; ++v) {
+        const long p = v / WIDEST, left = panels.columns - v * L;
+        tiles_of_rows(from + v * L, step, K, int(left < L ? left : L), reinterpret_cast<Tile*>(to + offset(panels, p)),
+                      int(v % WIDEST), panels.vectors(p));
+      }
+      if (tiled) return;
+    }
+    for (long k = K * part / parts; k < K * (part + 1) / parts; ++k) pack_row(panels, K, k, from + k * step, to);
+  }
+
+  // `n` rows of K numbers become the q-th vector of a panel of Q.
+  void lanes(const T* from, long row, int n, T* panel, int q, int Q) const {
+    if constexpr (TILES<T>)
+      if (tiled) return tiles_of_lanes(from, row, K, n, reinterpret_cast<Tile*>(panel), q, Q);
+    pack_lanes(from, row, K, n, panel + q * L, Q * L);
+  }
+};
+
+// A left factor's rows, evenly spaced, k side by side; split too where its products are made of tiles.
+template <class T> class Left {
+  const T* at_;
+  long row_;
+  Tile* tiles_;    // null: not split
+  uint8_t* odd_;   // which rows could not be split; null: all could
+
+ public:
+  // The room that some rows need to be split.
+  struct Room {
+    Tile* tiles;
+    uint8_t* odd;
+    static Room in(Arena& arena, const Packing<T>& packing, long rows) {
+      if (!packing.tiled) return {};
+      return {arena.take<Tile>(tiles_of(rows) * blocks_of(packing.K) * PARTS), arena.take<uint8_t>(tiles_of(rows) * TILE)};
+    }
+  };
+
+  Left(const T* at, long row) : at_(at), row_(row), tiles_(nullptr), odd_(nullptr) {}
+
+  Left(const Packing<T>& packing, long rows, const T* at, long row, const Room& room) : Left(at, row) {
+    if (!packing.tiled) return;
+    if constexpr (TILES<T>) {
+      const int height = height_of(rows);
+      const long each = blocks_of(packing.K) * PARTS;
+      tiles_ = room.tiles;
+      for (long r = 0; r < filled(rows); ++r) {
+        const bool whole = split_row(at + r * row, r < rows ? packing.K : 0, blocks_of(packing.K), tiles_ + r / height * each, int(r % height));
+        room.odd[r] = !whole;
+        if (!whole) odd_ = room.odd;
+      }
+    }
+  }
+
+  // z = init + this times a panel of Q vectors.
+  void times(const Packing<T>& packing, long rows, const T* panel, int Q, const T* init, long init_row, T* z, long z_row,
+             TileShapes& shapes, const T* next = nullptr, long numbers = 0) const {
+    if constexpr (TILES<T>) {
+      if (packing.tiled) {
+        const Tile* b = reinterpret_cast<const Tile*>(panel);
+        shapes.use(height_of(rows));
+        product_of_tiles(rows, packing.K, tiles_, b, Q, init, init_row, z, z_row);
+        for (long r = 0; odd_ && r < rows; ++r)
+          if (odd_[r]) add_row(packing.K, at_ + r * row_, b, Q, z + r * z_row);
+        return;
+      }
+    }
+    product(rows, packing.K, at_, row_, 1L, panel, Q, init, init_row, z, z_row, next, numbers);
+  }
+};
+
+}  // namespace

@@ -1,0 +1,253 @@
+// Products of float32 on units that multiply tiles of bfloat16 (AMX), with the sums that float32 has.
+//
+// A float is 24 bits, a bfloat16 has eight of them: a = a0 + a1 + a2, each rounded from what the one before left, is
+// exact. Of the nine products of two such sums the six with i + j <= 2 are added, in float32; what is left out is below
+// 2^-24 of a b. Six products of tiles still take less than half the time of one in vectors.
+//
+// A tile is 16 rows of 16 pairs. Both factors of a product have the same k in the same half of a pair: k and k + 16 of a
+// block of 32 stand together, so that a pair is made of two vectors lane by lane.
+#pragma once
+
+#include <type_traits>
+
+#include "simd.h"
+
+namespace {
+
+constexpr int PARTS = 3;
+constexpr int TILE = 16;   // rows, and pairs in a row
+constexpr long DEEP = 32;  // k in a tile
+
+struct alignas(64) Tile {
+  uint32_t pairs[TILE][TILE];
+};
+
+#ifdef __AMX_BF16__
+template <class T> constexpr bool TILES = sizeof(T) == 4;
+#else
+template <class T> constexpr bool TILES = false;
+#endif
+
+inline long blocks_of(long K) { return (K + DEEP - 1) / DEEP; }
+inline long tiles_of(long rows) { return (rows + TILE - 1) / TILE; }
+
+// Rows are dealt evenly to the tiles that they need, so that none is nearly empty: so many to each.
+inline int height_of(long rows) { return rows ? int((rows + tiles_of(rows) - 1) / tiles_of(rows)) : 1; }
+// With those of the last tile that are not there.
+inline long filled(long rows) { return tiles_of(rows) * height_of(rows); }
+
+#ifdef __AMX_BF16__
+
+// The tiles' sizes, for as long as this object lives: a thread's own.
+class TileShapes {
+  struct alignas(64) Shapes {
+    uint8_t palette = 1, start = 0, unused[14] = {};
+    uint16_t bytes[16] = {};
+    uint8_t rows[16] = {};
+  };
+  int height_ = 0;
+
+ public:
+  TileShapes() = default;
+  TileShapes(const TileShapes&) = delete;
+  TileShapes& operator=(const TileShapes&) = delete;
+  ~TileShapes() {
+    if (height_) asm volatile("tilerelease");
+  }
+  // Sums and left factors have so many rows; a right one, in tile 7, is always whole.
+  void use(int height) {
+    if (height == height_) return;
+    height_ = height;
+    Shapes shapes;
+    for (int i = 0; i < 8; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i == 7 ? TILE : height);
+    asm volatile("ldtilecfg %0" ::"m"(shapes));
+  }
+};
+
+template <int N> OST_INLINE void tile_load(const void* from, long bytes) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(bytes), "i"(N) : "memory");
+}
+template <int N> OST_INLINE void tile_store(void* to, long bytes) {
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(bytes), "i"(N) : "memory");
+}
+// Sum C += left A times right B.
+template <int C, int A, int B> OST_INLINE void tile_multiply() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+}
+
+// Splitting ---------------------------------------------------------------------------------------
+
+struct Pairs {
+  __m512i part[PARTS];
+};
+
+// Lane by lane: v is the lower half of a pair, w the upper one.
+OST_INLINE Pairs split(__m512 v, __m512 w) {
+  const __m512i half = _mm512_set1_epi32(0x8000), top = _mm512_set1_epi32(int(0xffff0000));
+  Pairs to;
+#pragma GCC unroll 2
+  for (int i = 0; i + 1 < PARTS; ++i) {
+    const __m512i a = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(v), half), top);
+    const __m512i b = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(w), half), top);
+    to.part[i] = _mm512_or_si512(_mm512_srli_epi32(a, 16), b);
+    v = _mm512_sub_ps(v, _mm512_castsi512_ps(a)), w = _mm512_sub_ps(w, _mm512_castsi512_ps(b));
+  }
+  const __m512i a = _mm512_castps_si512(v), b = _mm512_castps_si512(w);  // eight bits at most are left
+  to.part[PARTS - 1] = _mm512_or_si512(_mm512_srli_epi32(a, 16), _mm512_and_si512(b, top));
+  return to;
+}
+
+// The first n numbers at p, n of any size: past them 0.
+OST_INLINE __m512 first_of(const float* p, long n) {
+  if (n >= TILE) return _mm512_loadu_ps(p);
+  return _mm512_maskz_loadu_ps(__mmask16(n > 0 ? (1u << n) - 1 : 0), p);
+}
+
+// Row `row` of some tiles: K numbers, then zeros. False where a number is none, or too large for its parts: then all are 0.
+OST_INLINE bool split_row(const float* from, long K, long blocks, Tile* to, int row) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), most = _mm512_set1_epi32(0x7f7f0000);
+  __mmask16 odd = 0;
+  for (long k = 0, at = 0; k < blocks * DEEP; k += DEEP, at += PARTS) {
+    const __m512 v = first_of(from + k, K - k), w = first_of(from + k + TILE, K - k - TILE);
+    odd |= _mm512_cmpge_epi32_mask(_mm512_and_si512(_mm512_castps_si512(v), magnitude), most);
+    odd |= _mm512_cmpge_epi32_mask(_mm512_and_si512(_mm512_castps_si512(w), magnitude), most);
+    const Pairs pairs = split(v, w);
+    for (int i = 0; i < PARTS; ++i) _mm512_store_si512(to[at + i].pairs[row], pairs.part[i]);
+  }
+  for (long i = 0; odd && i < blocks * PARTS; ++i) std::memset(to[i].pairs[row], 0, sizeof(to[i].pairs[row]));
+  return !odd;
+}
+
+// Packing -----------------------------------------------------------------------------------------
+//
+// A right factor's panel of Q vectors: for each block of k, for each vector, the parts' tiles.
+
+// Rows of k, `n` numbers of each, become the q-th vector of a panel.
+inline void tiles_of_rows(const float* from, long step, long K, int n, Tile* panel, int q, int Q) {
+  const auto row = [&](long k) { return k < K ? first_of(from + k * step, n) : _mm512_setzero_ps(); };
+  for (long k = 0; k < K; k += DEEP, panel += Q * PARTS)
+    for (int j = 0; j < TILE; ++j) {
+      const Pairs pairs = split(row(k + j), row(k + j + TILE));
+      for (int i = 0; i < PARTS; ++i) _mm512_store_si512(panel[q * PARTS + i].pairs[j], pairs.part[i]);
+    }
+}
+
+inline void transpose_pairs(Vec<float>* square, uint32_t (*to)[TILE]) {
+  transpose<float>(square);
+  for (int j = 0; j < TILE; ++j) _mm512_store_ps(to[j], (__m512)square[j]);
+}
+
+// Likewise of `n` rows of K numbers each, which become its lanes.
+inline void tiles_of_lanes(const float* from, long row, long K, int n, Tile* panel, int q, int Q) {
+  for (long k = 0; k < K; k += DEEP, panel += Q * PARTS) {
+    Vec<float> squares[PARTS][TILE];
+    for (int lane = 0; lane < TILE; ++lane) {
+      const float* at = from + lane * row + k;
+      const long left = lane < n ? K - k : 0;
+      const Pairs pairs = split(first_of(at, left), first_of(at + TILE, left - TILE));
+      for (int i = 0; i < PARTS; ++i) squares[i][lane] = (Vec<float>)_mm512_castsi512_ps(pairs.part[i]);
+    }
+    for (int i = 0; i < PARTS; ++i) transpose_pairs(squares[i], panel[q * PARTS + i].pairs);
+  }
+}
+
+// Products ----------------------------------------------------------------------------------------
+
+// R x Q tiles of sums, in tiles 0.. of the unit. `b`: the first vector's tiles, `wide` tiles to a block of k.
+template <int R, int Q>
+inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b, long wide, const float* init, long init_row,
+                          float* z, long z_row, int height) {
+  static_assert(R * Q <= 4);
+  const long init_bytes = init_row * 4, z_bytes = z_row * 4, next = height * init_row, z_next = height * z_row;
+  const auto each = [&](auto f) {
+    f(std::integral_constant<int, 0>{}, 0, 0);
+    if constexpr (R * Q > 1) f(std::integral_constant<int, 1>{}, 1 / Q, 1 % Q);
+    if constexpr (R * Q > 2) f(std::integral_constant<int, 2>{}, 2 / Q, 2 % Q);
+    if constexpr (R * Q > 3) f(std::integral_constant<int, 3>{}, 3 / Q, 3 % Q);
+  };
+  each([&](auto c, int r, int q) { tile_load<c()>(init + r * next + q * TILE, init_bytes); });
+  for (long k = 0; k < blocks; ++k, a += PARTS, b += wide) {
+    if constexpr (R == 1) {  // all parts of a stay
+      tile_load<4>(a, 64), tile_load<5>(a + 1, 64), tile_load<6>(a + 2, 64);
+      each([&](auto c, int, int q) {
+        const Tile* right = b + q * PARTS;
+        tile_load<7>(right, 64), tile_multiply<c(), 4, 7>(), tile_multiply<c(), 5, 7>(), tile_multiply<c(), 6, 7>();
+        tile_load<7>(right + 1, 64), tile_multiply<c(), 4, 7>(), tile_multiply<c(), 5, 7>();
+        tile_load<7>(right + 2, 64), tile_multiply<c(), 4, 7>();
+      });
+    } else {  // one part of a, for both rows of tiles
+      tile_load<4>(a, 64), tile_load<5>(a + a_next, 64);
+      tile_load<7>(b, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
+      tile_load<7>(b + 1, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
+      tile_load<7>(b + 2, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
+      if constexpr (Q == 2) {
+        tile_load<7>(b + 3, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+        tile_load<7>(b + 4, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+        tile_load<7>(b + 5, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+      }
+      tile_load<4>(a + 1, 64), tile_load<5>(a + a_next + 1, 64);
+      tile_load<7>(b, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
+      tile_load<7>(b + 1, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
+      if constexpr (Q == 2) {
+        tile_load<7>(b + 3, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+        tile_load<7>(b + 4, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+      }
+      tile_load<4>(a + 2, 64), tile_load<5>(a + a_next + 2, 64);
+      tile_load<7>(b, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
+      if constexpr (Q == 2) tile_load<7>(b + 3, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+    }
+  }
+  each([&](auto c, int r, int q) { tile_store<c()>(z + r * z_next + q * TILE, z_bytes); });
+}
+
+// z = init + a b, for a panel of Q vectors. Rows that only fill the last tile are 0 in a: they become init.
+inline void product_of_tiles(long rows, long K, const Tile* a, const Tile* b, int Q, const float* init, long init_row, float* z,
+                             long z_row) {
+  const long blocks = blocks_of(K), each = blocks * PARTS, wide = Q * PARTS;
+  const int height = height_of(rows);
+  long left = tiles_of(rows);
+  for (; left > 1; left -= 2, a += 2 * each, init += 2 * height * init_row, z += 2 * height * z_row) {
+    int q = 0;
+    for (; q + 1 < Q; q += 2)
+      sums_of_tiles<2, 2>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
+    if (q < Q)
+      sums_of_tiles<2, 1>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
+  }
+  if (left == 0) return;
+  switch (Q) {
+    case 1: return sums_of_tiles<1, 1>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+    case 2: return sums_of_tiles<1, 2>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+    case 3: return sums_of_tiles<1, 3>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+    default: return sums_of_tiles<1, 4>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+  }
+}
+
+// z += a b for a row that cannot be split, in vectors: the parts together are b again.
+inline void add_row(long K, const float* a, const Tile* b, int Q, float* z) {
+  const __m512i top = _mm512_set1_epi32(int(0xffff0000));
+  for (int q = 0; q < Q; ++q) {
+    __m512 sum = _mm512_loadu_ps(z + q * TILE);
+    for (long k = 0; k < K; ++k) {
+      const Tile* parts = b + (k / DEEP * Q + q) * PARTS;
+      __m512 weight = _mm512_setzero_ps();
+      for (int i = 0; i < PARTS; ++i) {
+        const __m512i pairs = _mm512_load_si512(parts[i].pairs[k % TILE]);
+        const __m512i half = k % DEEP < TILE ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(pairs, top);
+        weight = _mm512_add_ps(weight, _mm512_castsi512_ps(half));
+      }
+      sum = _mm512_fmadd_ps(_mm512_set1_ps(a[k]), weight, sum);
+    }
+    _mm512_storeu_ps(z + q * TILE, sum);
+  }
+}
+
+#else
+
+// Never asked for: TILES is false.
+class TileShapes {
+ public:
+  void use(int) {}
+};
+#endif
+
+}  // namespace
