@@ -75,7 +75,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     parallel_for(s.team, [&](int i) {
       TileShapes shapes;
       own[i].shapes = &shapes;
-      weights.run(i, room[i]);
+      weights.run(i, room[i], shapes);
       if (Cell::OPTIONS) add_up_rows(i);
       if (g.dx) input_gradient(i, own[i]);
     });

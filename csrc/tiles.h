@@ -54,12 +54,12 @@ class TileShapes {
   ~TileShapes() {
     if (height_) asm volatile("tilerelease");
   }
-  // Sums and left factors have so many rows; a right one, in tile 7, is always whole.
+  // Sums and left factors, in tiles 0 to 5, have so many rows; right ones are always whole.
   void use(int height) {
     if (height == height_) return;
     height_ = height;
     Shapes shapes;
-    for (int i = 0; i < 8; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i == 7 ? TILE : height);
+    for (int i = 0; i < 8; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i > 5 ? TILE : height);
     asm volatile("ldtilecfg %0" ::"m"(shapes));
   }
 };
@@ -151,9 +151,23 @@ inline void tiles_of_lanes(const float* from, long row, long K, int n, Tile* pan
   }
 }
 
+// Columns of K rows, a vector of which is what row(k) gives, become the rows of a left factor's tiles.
+template <class Row> void tiles_of_columns(const Row& row, long K, Tile* to) {
+  for (long k = 0; k < K; k += DEEP, to += PARTS) {
+    Vec<float> low[TILE], squares[PARTS][TILE];
+    for (int j = 0; j < TILE; ++j) low[j] = row(k + j);
+    for (int j = 0; j < TILE; ++j) {
+      const Pairs pairs = split((__m512)low[j], (__m512)row(k + j + TILE));
+      for (int i = 0; i < PARTS; ++i) squares[i][j] = (Vec<float>)_mm512_castsi512_ps(pairs.part[i]);
+    }
+    for (int i = 0; i < PARTS; ++i) transpose_pairs(squares[i], to[i].pairs);
+  }
+}
+
 // Products ----------------------------------------------------------------------------------------
 
-// R x Q tiles of sums, in tiles 0.. of the unit. `b`: the first vector's tiles, `wide` tiles to a block of k.
+// R x Q tiles of sums, in tiles 0.. of the unit. `b`: the first vector's tiles, `wide` tiles to a block of k. Each sum
+// runs over k, and in a block of it over b's parts and then a's, whatever R and Q are.
 template <int R, int Q>
 inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b, long wide, const float* init, long init_row,
                           float* z, long z_row, int height) {
@@ -167,34 +181,27 @@ inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b
   };
   each([&](auto c, int r, int q) { tile_load<c()>(init + r * next + q * TILE, init_bytes); });
   for (long k = 0; k < blocks; ++k, a += PARTS, b += wide) {
-    if constexpr (R == 1) {  // all parts of a stay
-      tile_load<4>(a, 64), tile_load<5>(a + 1, 64), tile_load<6>(a + 2, 64);
+    if constexpr (R == 1) {
+      tile_load<4>(a, 64);
       each([&](auto c, int, int q) {
         const Tile* right = b + q * PARTS;
-        tile_load<7>(right, 64), tile_multiply<c(), 4, 7>(), tile_multiply<c(), 5, 7>(), tile_multiply<c(), 6, 7>();
-        tile_load<7>(right + 1, 64), tile_multiply<c(), 4, 7>(), tile_multiply<c(), 5, 7>();
+        tile_load<6>(right, 64), tile_multiply<c(), 4, 6>();
+        tile_load<5>(a + 1, 64), tile_multiply<c(), 5, 6>();
+        tile_load<5>(a + 2, 64), tile_multiply<c(), 5, 6>();
+        tile_load<7>(right + 1, 64), tile_multiply<c(), 4, 7>();
+        tile_load<5>(a + 1, 64), tile_multiply<c(), 5, 7>();
         tile_load<7>(right + 2, 64), tile_multiply<c(), 4, 7>();
       });
-    } else {  // one part of a, for both rows of tiles
-      tile_load<4>(a, 64), tile_load<5>(a + a_next, 64);
-      tile_load<7>(b, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
-      tile_load<7>(b + 1, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
-      tile_load<7>(b + 2, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
-      if constexpr (Q == 2) {
-        tile_load<7>(b + 3, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
-        tile_load<7>(b + 4, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
-        tile_load<7>(b + 5, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+    } else {  // a part of b stays, for all of a that it meets
+      for (int part = 0; part < PARTS; ++part) {
+        tile_load<6>(b + part, 64);
+        if constexpr (Q == 2) tile_load<7>(b + PARTS + part, 64);
+        for (int other = 0; other + part < PARTS; ++other) {
+          tile_load<4>(a + other, 64), tile_load<5>(a + a_next + other, 64);
+          tile_multiply<0, 4, 6>(), tile_multiply<Q, 5, 6>();
+          if constexpr (Q == 2) tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+        }
       }
-      tile_load<4>(a + 1, 64), tile_load<5>(a + a_next + 1, 64);
-      tile_load<7>(b, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
-      tile_load<7>(b + 1, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
-      if constexpr (Q == 2) {
-        tile_load<7>(b + 3, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
-        tile_load<7>(b + 4, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
-      }
-      tile_load<4>(a + 2, 64), tile_load<5>(a + a_next + 2, 64);
-      tile_load<7>(b, 64), tile_multiply<0, 4, 7>(), tile_multiply<Q, 5, 7>();
-      if constexpr (Q == 2) tile_load<7>(b + 3, 64), tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
     }
   }
   each([&](auto c, int r, int q) { tile_store<c()>(z + r * z_next + q * TILE, z_bytes); });

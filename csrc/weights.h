@@ -1,9 +1,11 @@
 // The gradients of the weights: sums over all steps of what they saw times dz, and of dz alone for the biases.
 //
 // The sums run over the steps in the order of memory, whatever the threads: each makes some columns of dz, packed as a
-// panel that stays in the first cache, times all that lies in the lines.
+// panel that stays in the first cache, times all that lies in the lines. In vectors a sum's rows are the lines' columns, in
+// tiles they are dz's.
 #pragma once
 
+#include "factor.h"
 #include "layer.h"
 
 namespace {
@@ -13,33 +15,51 @@ constexpr long CHUNK = 128;  // steps at a time: what they need stays in the cac
 template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
+  static constexpr long LEAST = 64;  // steps that are worth their splitting
+  const bool tiled;
   T* const sums_of_steps;
 
  public:
   struct Own {  // one thread's scratch
     T *lines, *columns;
+    Tile *right, *left;
   };
 
-  WeightGradients(const Base& layer, Arena& arena) : Base(layer), sums_of_steps(arena.take<T>(ranges().numbers())) {}
+  WeightGradients(const Base& layer, Arena& arena)
+      : Base(layer), tiled(TILES<T> && H >= 2 * TILE && s.batch * s.time >= LEAST),
+        sums_of_steps(arena.take<T>(ranges().numbers())) {}
 
-  Own carve(Arena& arena) const { return {arena.take<T>(CHUNK * line_stride()), arena.take<T>(CHUNK * WIDEST * L)}; }
+  Own carve(Arena& arena) const {
+    const long blocks = tiled ? blocks_of(CHUNK) * PARTS : 0;
+    return {arena.take<T>(CHUNK * line_stride()), arena.take<T>(tiled ? 0 : CHUNK * WIDEST * L),
+            arena.take<Tile>(blocks * vectors_of_line()), arena.take<Tile>(blocks * WIDEST)};
+  }
 
   // The thread's share of the weights' gradients: some columns of dz, times all that lies in the lines.
-  void run(int thread, const Own& o) const {
+  void run(int thread, const Own& o, TileShapes& shapes) const {
     const Ranges all = ranges();
     Steps steps;
     bool first = true;
     for (next(steps); first || steps.count; next(steps), first = false) {
       for (long k = 0; k < steps.count; ++k) write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
+      if constexpr (TILES<T>)
+        if (tiled) split_lines(o, steps.count);
       T* sums = sums_of_steps;
       for (const Range& range : all.all) {
-        by_panels(range, thread, sums, [&](long column, int Q, T* to) { add(o, range, steps, column, Q, to, first); });
+        by_panels(range, thread, sums, [&](long column, int Q, T* to) {
+          if constexpr (TILES<T>)
+            if (tiled) return add_tiles(o, range, steps, column, Q, to, first, shapes);
+          add(o, range, steps, column, Q, to, first);
+        });
         sums += range.numbers();
       }
     }
     T* sums = sums_of_steps;
     for (const Range& range : all.all) {
-      by_panels(range, thread, sums, [&](long column, int Q, const T* from) { hand_out(range, column, Q, from); });
+      by_panels(range, thread, sums, [&](long column, int Q, const T* from) {
+        if (tiled) hand_out_rows(range, column, Q, from);
+        else hand_out(range, column, Q, from);
+      });
       sums += range.numbers();
     }
   }
@@ -59,7 +79,9 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     long from, count;
     Segment seen[2];
     T* bias[2];
-    long rows() const { return seen[0].width + seen[1].width + 1; }  // of sums; the last is the biases'
+    bool tiled;
+    long rows() const { return columns(0) + columns(1) + 1; }  // of sums, or their columns; the last is the biases'
+    long columns(int i) const { return tiled ? padded<T>(seen[i].width) : seen[i].width; }
     bool wanted() const { return rows() > 1 || bias[0] || bias[1]; }
     long numbers() const { return wanted() ? padded<T>(count) * rows() : 0; }
   };
@@ -76,15 +98,16 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   Ranges ranges() const {
     const long all = Cell::X_GATES * H;
     T *x = g.db_ih, *h = g.db_hh;
-    const Range P{slots.out, O, {out(), {}}, {}};
-    if (apart()) return {{{0, all, {x_for(0), {}}, {}}, {dz_h, all, {h_for(0), {}}, {}}, P}};
+    const Range P{slots.out, O, {out(), {}}, {}, tiled};
+    if (apart()) return {{{0, all, {x_for(0), {}}, {}, tiled}, {dz_h, all, {h_for(0), {}}, {}, tiled}, P}};
     if (reset_before())
-      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {x_for(2 * H), reset_for(2 * H)}, {from(x, 2 * H), from(h, 2 * H)}}, {}}};
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}, tiled},
+               {2 * H, H, {x_for(2 * H), reset_for(2 * H)}, {from(x, 2 * H), from(h, 2 * H)}, tiled}, {}}};
     if (Cell::DZ > Cell::X_GATES)  // the GRU's n sees x and h through different columns
-      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}}, {2 * H, H, {h_for(2 * H), {}}, {from(h, 2 * H), nullptr}},
-               {3 * H, H, {x_for(2 * H), {}}, {from(x, 2 * H), nullptr}}}};
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}, tiled}, {2 * H, H, {h_for(2 * H), {}}, {from(h, 2 * H), nullptr}, tiled},
+               {3 * H, H, {x_for(2 * H), {}}, {from(x, 2 * H), nullptr}, tiled}}};
     if (normed()) x = h = nullptr;  // they are gathered by rows
-    return {{{0, all, {x_for(0), h_for(0)}, {x, h}}, P, {}}};
+    return {{{0, all, {x_for(0), h_for(0)}, {x, h}, tiled}, P, {}}};
   }
 
   // Some steps of (batch, time), padding left out, in the order of memory.
@@ -156,6 +179,85 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     }
     for (int q = 0; q < Q; ++q) store(sums + q * L, sum[q]);
   }
+
+  // In tiles ----------------------------------------------------------------------------------------
+
+  // The three things that may lie in a line, panels of each, one after the other.
+  long part_at(int i) const { return i == 0 ? 0 : i == 1 ? D : D + O; }
+  Panels<T> panels_at(int i) const { return {i == 0 ? D : i == 1 ? O : line_width() - D - O}; }
+  long vectors_of_line() const {
+    long vectors = 0;
+    for (int i = 0; i < 3; ++i) vectors += ceil_div(panels_at(i).columns, L);
+    return vectors;
+  }
+  // Where the panels begin of what lies at a place of a line.
+  Tile* right_at(const Own& o, long at) const {
+    Tile* to = o.right;
+    for (int i = 0; part_at(i) != at || panels_at(i).columns == 0; ++i)
+      to += ceil_div(panels_at(i).columns, L) * blocks_of(CHUNK) * PARTS;
+    return to;
+  }
+
+  void split_lines(const Own& o, long count) const {
+    for (int i = 0; i < 3; ++i) {
+      const Panels<T> panels = panels_at(i);
+      if (panels.columns == 0 || (i == 0 && !g.dW)) continue;
+      Tile* to = right_at(o, part_at(i));
+      for (long p = 0; p < panels.count(); ++p, to += WIDEST * blocks_of(CHUNK) * PARTS)
+        for (int q = 0; q < panels.vectors(p); ++q) {
+          const long first = panels.start(p) + q * L, left = panels.columns - first;
+          tiles_of_rows(o.lines + part_at(i) + first, line_stride(), count, int(left < L ? left : L), to, q, panels.vectors(p));
+        }
+    }
+  }
+
+  // A panel of dz, turned, times the lines, on top of the sums.
+  void add_tiles(const Own& o, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first,
+                 TileShapes& shapes) const {
+    const long row = range.columns(0) + range.columns(1);
+    T* plain = sums + Q * L * row;  // of dz alone
+    split_columns(o.left, range, steps, column, Q, plain, first);
+    shapes.use(TILE);
+    for (int i = 0; i < 2; ++i) {
+      const Panels<T> panels{range.seen[i].width};
+      if (panels.columns == 0) continue;
+      const Tile* right = right_at(o, range.seen[i].at);
+      for (long p = 0; p < panels.count(); ++p, right += WIDEST * blocks_of(CHUNK) * PARTS) {
+        T* to = sums + (i ? range.columns(0) : 0) + panels.start(p);
+        product_of_tiles(Q * TILE, steps.count, o.left, right, panels.vectors(p), first ? zero : to, first ? 0L : row, to, row);
+      }
+    }
+  }
+
+  // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way.
+  void split_columns(Tile* to, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first) const {
+    for (int q = 0; q < Q; ++q) {
+      const long from = range.from + column + q * L, left = range.count - column - q * L;
+      Vec<T> sum = first ? Vec<T>{} : load(sums + q * L);
+      const auto dz = [&](long k) {
+        if (k >= steps.count || left <= 0) return Vec<T>{};
+        const Vec<T> v = load(dz_of_all + (steps.at[k].b * s.time + steps.at[k].p) * across + from, int(left < L ? left : L));
+        sum += v;
+        return v;
+      };
+      tiles_of_columns(dz, steps.count, to + q * blocks_of(steps.count) * PARTS);
+      store(sums + q * L, sum);
+    }
+  }
+
+  // Sums (columns of dz, line) are the rows of the weights' gradients.
+  void hand_out_rows(const Range& range, long column, int Q, const T* sums) const {
+    const long left = range.count - column, rows = left < Q * L ? left : Q * L, row = range.columns(0) + range.columns(1);
+    for (int i = 0; i < 2; ++i) {
+      const Segment& seen = range.seen[i];
+      for (long r = 0; seen.width && r < rows; ++r)
+        copy(seen.to + (column + r) * seen.width, sums + r * row + (i ? range.columns(0) : 0), seen.width);
+    }
+    for (T* bias : range.bias)
+      if (bias) copy(bias + column, sums + Q * L * row, rows);
+  }
+
+  // In vectors --------------------------------------------------------------------------------------
 
   // Sums (line, columns of dz) become rows of the weights' gradients.
   void hand_out(const Range& range, long column, int Q, const T* sums) const {
