@@ -225,7 +225,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const long all = Cell::H_GATES * H;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
     else if (Cell::OPTIONS && !s.mask) std::memcpy(o.dh, o.direct, live * stride * sizeof(T));
-    const Packing<T> seen = reset_before() ? of_h.rows(2 * H) : of_h;
+    const Packing<T> seen = reset_before() ? of_h.of(2 * H) : of_h;
     const Left<T> dz(seen, live, o.dz, all, o.h_room);
     const long turn = t % 2 ? -1 : 1;  // up at one step and down at the next: what was used last is still in the caches
     for (long i = first; i < last; ++i) {

@@ -22,10 +22,10 @@ template <class T> struct Packing {
   // Numbers that one vector of columns takes.
   long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }
 
-  // The first K of its rows, of a panel in vectors.
-  Packing rows(long first) const {
+  // The same for other rows: the first of them, of a panel in vectors.
+  Packing of(long other) const {
     Packing part = *this;
-    part.K = first;
+    part.K = other;
     return part;
   }
 
@@ -39,15 +39,20 @@ template <class T> struct Packing {
       const long vectors = ceil_div(panels.columns, L);
       for (long v = vectors * part / parts; tiled && v < vectors * (part + 1) / parts; ++v) {
         const long p = v / WIDEST, left = panels.columns - v * L;
-        tiles_of_rows(from + v * L, step, K, int(left < L ? left : L), reinterpret_cast<Tile*>(to + offset(panels, p)),
-                      int(v % WIDEST), panels.vectors(p));
+        rows(from + v * L, step, int(left < L ? left : L), to + offset(panels, p), int(v % WIDEST), panels.vectors(p));
       }
       if (tiled) return;
     }
     for (long k = K * part / parts; k < K * (part + 1) / parts; ++k) pack_row(panels, K, k, from + k * step, to);
   }
 
-  // `n` rows of K numbers become the q-th vector of a panel of Q.
+  // K rows of `n` numbers become the q-th vector of a panel of Q.
+  void rows(const T* from, long step, int n, T* panel, int q, int Q) const {
+    if constexpr (TILES<T>)
+      if (tiled) return tiles_of_rows(from, step, K, n, reinterpret_cast<Tile*>(panel), q, Q);
+    for (long k = 0; k < K; ++k) store(panel + (k * Q + q) * L, load(from + k * step, n));
+  }
+  // Likewise of `n` rows of K numbers.
   void lanes(const T* from, long row, int n, T* panel, int q, int Q) const {
     if constexpr (TILES<T>)
       if (tiled) return tiles_of_lanes(from, row, K, n, reinterpret_cast<Tile*>(panel), q, Q);

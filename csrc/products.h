@@ -5,7 +5,7 @@
 // panels; an a that lies turned round is packed too, some rows at a time.
 #pragma once
 
-#include "gemm.h"
+#include "factor.h"
 #include "threads.h"
 #include "walk.h"
 
@@ -14,10 +14,11 @@ namespace {
 template <class T> class Multiply {
   static constexpr int L = LANES<T>;
   // k, and rows of one block, and blocks at a time: a panel stays in the first cache, the blocks in the second.
-  static constexpr long DEEP = 256, TALL = 96, BLOCKS = 6;
+  static constexpr long MOST = 256, TALL = 96, BLOCKS = 6;
   const Product<T>& p;
   const Panels<T> panels;
   const bool by_rows;
+  const Packing<T> packing;  // of the first k
   T* bias = nullptr;
 
   struct Share {
@@ -25,11 +26,14 @@ template <class T> class Multiply {
   };
   struct Own {  // one thread's scratch
     T *a, *b, *edge;
+    Tile* tiles;   // a's rows, split
+    uint8_t* odd;  // which of them could not be
   };
 
  public:
   explicit Multiply(const Product<T>& p)
-      : p(p), panels{p.columns}, by_rows(p.rows > TALL && p.rows > p.columns) {}
+      : p(p), panels{p.columns}, by_rows(p.rows > TALL && p.rows > p.columns),
+        packing(deep(p.inner), p.rows) {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
@@ -44,7 +48,7 @@ template <class T> class Multiply {
 
  private:
   bool turned() const { return p.a_step != 1; }
-  static long deep(long inner) { return inner < DEEP ? inner : DEEP; }
+  static long deep(long inner) { return inner < MOST ? inner : MOST; }
 
   Share share(int i) const {
     const long all = by_rows ? p.rows : panels.count(), from = all * i / p.threads, to = all * (i + 1) / p.threads;
@@ -52,29 +56,28 @@ template <class T> class Multiply {
   }
 
   Own carve(Arena& arena, Share s) const {
-    const long most = deep(p.inner), wide = (s.panels - s.panel) * WIDEST * L;
-    const long blocks = std::min(BLOCKS, ceil_div(s.rows - s.row, TALL));
-    return {arena.take<T>(turned() ? blocks * TALL * most : 0), arena.take<T>(wide * most), arena.take<T>(TALL * WIDEST * L)};
+    const long vectors = (s.panels - s.panel) * WIDEST;
+    const long rows = std::min(BLOCKS, ceil_div(s.rows - s.row, TALL)) * TALL, split = packing.tiled ? rows : 0;
+    return {arena.take<T>(turned() && !packing.tiled ? rows * packing.K : 0), arena.take<T>(vectors * packing.each()),
+            arena.take<T>(TALL * WIDEST * L), arena.take<Tile>(tiles_of(split) * blocks_of(packing.K) * PARTS),
+            arena.take<uint8_t>(split)};
   }
 
   void work(Share s, const Own& o) const {
+    TileShapes shapes;
     long k = 0;
     do {  // once also where there is nothing to sum: the result is the bias
-      const long n = deep(p.inner - k);
-      for (long u = s.panel; u < s.panels; ++u) pack_panel(u, k, n, panel_of(o, s, u, n));
+      const Packing<T> part = packing.of(deep(p.inner - k));
+      for (long u = s.panel; u < s.panels; ++u) pack_panel(part, u, k, panel_of(part, o, s, u));
       for (long first = s.row; first < s.rows; first += BLOCKS * TALL) {
         const long end = std::min(s.rows, first + BLOCKS * TALL);
-        by_blocks(first, end, [&](long r, long rows, long at) {
-          for (long i = 0; turned() && i < n; ++i)
-            copy(o.a + at * n + i * TALL, p.a + r * p.a_row + (k + i) * p.a_step, rows);
-        });
+        by_blocks(first, end, [&](long r, long rows, long at) { take_rows(part, o, r, rows, at, k); });
         for (long u = s.panel; u < s.panels; ++u)
           by_blocks(first, end, [&](long r, long rows, long at) {
-            const T* a = turned() ? o.a + at * n : p.a + r * p.a_row + k;
-            block(a, r, rows, u, panel_of(o, s, u, n), k == 0, n, o.edge);
+            block(part, o, r, rows, at, k, u, panel_of(part, o, s, u), shapes);
           });
       }
-      k += n;
+      k += part.K;
     } while (k < p.inner);
   }
 
@@ -83,36 +86,76 @@ template <class T> class Multiply {
     for (long r = first; r < end; r += TALL) f(r, std::min(TALL, end - r), r - first);
   }
 
-  T* panel_of(const Own& o, Share s, long u, long n) const { return o.b + (u - s.panel) * WIDEST * L * n; }
+  T* panel_of(const Packing<T>& part, const Own& o, Share s, long u) const {
+    return o.b + (u - s.panel) * WIDEST * part.each();
+  }
 
-  void pack_panel(long u, long k, long n, T* to) const {
+  void pack_panel(const Packing<T>& part, long u, long k, T* to) const {
     const int Q = panels.vectors(u);
     const T* from = p.b + panels.start(u) * p.b_column + k * p.b_step;
     for (int q = 0; q < Q; ++q, from += L * p.b_column) {
-      const int lanes = lanes_of(u, q);
-      if (p.b_column == 1)
-        for (long i = 0; i < n; ++i) store(to + (i * Q + q) * L, load(from + i * p.b_step, lanes));
-      else
-        pack_lanes(from, p.b_column, n, lanes, to + q * L, Q * L);
+      if (p.b_column == 1) part.rows(from, p.b_step, lanes_of(u, q), to, q, Q);
+      else part.lanes(from, p.b_column, lanes_of(u, q), to, q, Q);
     }
   }
+
+  // Where a block's rows lie, split, `at` rows after the first of all.
+  Tile* tiles_at(const Packing<T>& part, const Own& o, long at) const { return o.tiles + at / TILE * blocks_of(part.K) * PARTS; }
+
+  // A block of a, as the products want it: split, or turned; else it is read in place.
+  void take_rows(const Packing<T>& part, const Own& o, long row, long rows, long at, long k) const {
+    const T* a = p.a + row * p.a_row + k * p.a_step;
+    if constexpr (TILES<T>) {
+      if (part.tiled) {
+        const int height = height_of(rows);
+        for (long r = 0; r < filled(rows); r += height) {
+          Tile* to = tiles_at(part, o, at) + r / height * blocks_of(part.K) * PARTS;
+          const int there = int(std::min<long>(height, rows - r));
+          if (turned()) {
+            tiles_of_columns([&](long i) { return i < part.K ? load(a + i * p.a_step + r, there) : Vec<T>{}; }, part.K, to);
+            std::memset(o.odd + at + r, 0, there);
+          }
+          for (int i = 0; !turned() && i < height; ++i)
+            o.odd[at + r + i] = !split_row(a + (r + i) * p.a_row, i < there ? part.K : 0, blocks_of(part.K), to, i);
+        }
+        return;
+      }
+    }
+    for (long i = 0; turned() && i < part.K; ++i) copy(o.a + at * part.K + i * TALL, a + i * p.a_step, rows);
+  }
+
   int lanes_of(long u, int q) const {
     const long left = p.columns - panels.start(u) - q * L;
     return int(left < L ? left : L);
   }
 
-  // Some rows of one panel's columns, on top of what is there. A last panel's vectors reach past the end of a row: its
-  // sums are made beside.
-  void block(const T* a, long row, long rows, long u, const T* panel, bool first, long n, T* edge) const {
+  // Some rows of one panel's columns, on top of what is there. A last panel's vectors reach past the end of a row, and the
+  // last tile past the last of the rows: such sums are made beside.
+  void block(const Packing<T>& part, const Own& o, long row, long rows, long at, long k, long u, const T* panel,
+             TileShapes& shapes) const {
     const int Q = panels.vectors(u), last = lanes_of(u, Q - 1);
-    const long a_row = turned() ? 1 : p.a_row, a_step = turned() ? TALL : 1, wide = Q * L;
+    const long wide = Q * L;
     T* out = p.out + row * p.out_row + panels.start(u);
-    const T* init = first ? bias + panels.start(u) : out;
-    const long init_row = first ? 0 : p.out_row;
-    if (last == L) return product(rows, n, a, a_row, a_step, panel, Q, init, init_row, out, p.out_row);
-    for (long r = 0; r < rows; ++r) move(edge + r * wide, init + r * init_row, Q, last, L);
-    product(rows, n, a, a_row, a_step, panel, Q, edge, wide, edge, wide);
-    for (long r = 0; r < rows; ++r) move(out + r * p.out_row, edge + r * wide, Q, last, last);
+    const T* init = k == 0 ? bias + panels.start(u) : out;
+    const long init_row = k == 0 ? 0 : p.out_row;
+    const auto times = [&](const T* init, long init_row, T* z, long z_row) {
+      const T* a = turned() && !part.tiled ? o.a + at * part.K : p.a + row * p.a_row + k * p.a_step;
+      if constexpr (TILES<T>) {
+        if (part.tiled) {
+          const Tile* b = reinterpret_cast<const Tile*>(panel);
+          shapes.use(height_of(rows));
+          product_of_tiles(rows, part.K, tiles_at(part, o, at), b, Q, init, init_row, z, z_row);
+          for (long r = 0; r < rows; ++r)
+            if (o.odd[at + r]) add_row(part.K, a + r * p.a_row, b, Q, z + r * z_row);
+          return;
+        }
+      }
+      product(rows, part.K, a, turned() ? 1 : p.a_row, turned() ? TALL : 1, panel, Q, init, init_row, z, z_row);
+    };
+    if (last == L && !(part.tiled && filled(rows) > rows)) return times(init, init_row, out, p.out_row);
+    for (long r = 0; r < rows; ++r) move(o.edge + r * wide, init + r * init_row, Q, last, L);
+    times(o.edge, wide, o.edge, wide);
+    for (long r = 0; r < rows; ++r) move(out + r * p.out_row, o.edge + r * wide, Q, last, last);
   }
   // Q vectors; of the last one `there` lanes are read and `written` written.
   static void move(T* to, const T* from, int Q, int there, int written) {
