@@ -112,7 +112,9 @@ template <class T> class Multiply {
           Tile* to = tiles_at(part, o, at) + r / height * blocks_of(part.K) * PARTS;
           const int there = int(std::min<long>(height, rows - r));
           if (turned()) {
-            tiles_of_columns([&](long i) { return i < part.K ? load(a + i * p.a_step + r, there) : Vec<T>{}; }, part.K, to);
+            const T* at_k[MOST];
+            for (long i = 0; i < part.K; ++i) at_k[i] = a + i * p.a_step;
+            tiles_of_columns(at_k, r, there, part.K, to);
             std::memset(o.odd + at + r, 0, there);
           }
           for (int i = 0; !turned() && i < height; ++i)

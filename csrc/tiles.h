@@ -132,35 +132,93 @@ inline void tiles_of_rows(const float* from, long step, long K, int n, Tile* pan
     }
 }
 
-inline void transpose_pairs(Vec<float>* square, uint32_t (*to)[TILE]) {
-  transpose<float>(square);
-  for (int j = 0; j < TILE; ++j) _mm512_store_ps(to[j], (__m512)square[j]);
-}
-
-// Likewise of `n` rows of K numbers each, which become its lanes.
-inline void tiles_of_lanes(const float* from, long row, long K, int n, Tile* panel, int q, int Q) {
-  for (long k = 0; k < K; k += DEEP, panel += Q * PARTS) {
-    Vec<float> squares[PARTS][TILE];
-    for (int lane = 0; lane < TILE; ++lane) {
-      const float* at = from + lane * row + k;
-      const long left = lane < n ? K - k : 0;
-      const Pairs pairs = split(first_of(at, left), first_of(at + TILE, left - TILE));
-      for (int i = 0; i < PARTS; ++i) squares[i][lane] = (Vec<float>)_mm512_castsi512_ps(pairs.part[i]);
+// Of 16 rows the `wide` numbers from `from` on, turned. Whole rows are loaded in four pieces, each to where it belongs, which leaves
+// squares of four to be turned: half the shuffles.
+OST_INLINE void turn(const float* const* row, long from, long wide, __m512 (&to)[TILE]) {
+  if (wide < TILE) {
+    Vec<float> square[TILE];
+    for (int i = 0; i < TILE; ++i) square[i] = (Vec<float>)first_of(row[i] + from, wide);
+    transpose<float>(square);
+    for (int i = 0; i < TILE; ++i) to[i] = (__m512)square[i];
+    return;
+  }
+#pragma GCC unroll 4
+  for (int piece = 0; piece < 4; ++piece) {
+    __m512 v[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const auto load = [&](int row_of) { return _mm_loadu_ps(row[row_of] + from + 4 * piece); };
+      v[i] = _mm512_castps128_ps512(load(i));
+      v[i] = _mm512_mask_broadcast_f32x4(v[i], 0x00f0, load(i + 4));
+      v[i] = _mm512_mask_broadcast_f32x4(v[i], 0x0f00, load(i + 8));
+      v[i] = _mm512_mask_broadcast_f32x4(v[i], 0xf000, load(i + 12));
     }
-    for (int i = 0; i < PARTS; ++i) transpose_pairs(squares[i], panel[q * PARTS + i].pairs);
+    const __m512 low = _mm512_unpacklo_ps(v[0], v[1]), high = _mm512_unpackhi_ps(v[0], v[1]);
+    const __m512 low2 = _mm512_unpacklo_ps(v[2], v[3]), high2 = _mm512_unpackhi_ps(v[2], v[3]);
+    const auto pairs = [](__m512 x, __m512 y, bool upper) {
+      const __m512d a = _mm512_castps_pd(x), b = _mm512_castps_pd(y);
+      return _mm512_castpd_ps(upper ? _mm512_unpackhi_pd(a, b) : _mm512_unpacklo_pd(a, b));
+    };
+    to[4 * piece] = pairs(low, low2, false), to[4 * piece + 1] = pairs(low, low2, true);
+    to[4 * piece + 2] = pairs(high, high2, false), to[4 * piece + 3] = pairs(high, high2, true);
   }
 }
 
-// Columns of K rows, a vector of which is what row(k) gives, become the rows of a left factor's tiles.
-template <class Row> void tiles_of_columns(const Row& row, long K, Tile* to) {
-  for (long k = 0; k < K; k += DEEP, to += PARTS) {
-    Vec<float> low[TILE], squares[PARTS][TILE];
-    for (int j = 0; j < TILE; ++j) low[j] = row(k + j);
-    for (int j = 0; j < TILE; ++j) {
-      const Pairs pairs = split((__m512)low[j], (__m512)row(k + j + TILE));
-      for (int i = 0; i < PARTS; ++i) squares[i][j] = (Vec<float>)_mm512_castsi512_ps(pairs.part[i]);
+// A tile of each part from what two squares, turned, have in the same place.
+OST_INLINE void store_pairs(const __m512 (&low)[TILE], const __m512 (&high)[TILE], Tile* to) {
+  for (int j = 0; j < TILE; ++j) {
+    const Pairs pairs = split(low[j], high[j]);
+    for (int i = 0; i < PARTS; ++i) _mm512_store_si512(to[i].pairs[j], pairs.part[i]);
+  }
+}
+
+constexpr float NOTHING[TILE] = {};
+
+// `n` rows of K numbers each become the lanes of the q-th vector of a panel.
+inline void tiles_of_lanes(const float* from, long row, long K, int n, Tile* panel, int q, int Q) {
+  for (long k = 0; k < K; k += DEEP, panel += Q * PARTS) {
+    const float *rows[TILE], *later[TILE];
+    const bool more = K - k > TILE;
+    for (int lane = 0; lane < TILE; ++lane) {
+      rows[lane] = lane < n ? from + lane * row + k : NOTHING;
+      later[lane] = lane < n && more ? rows[lane] + TILE : NOTHING;
     }
-    for (int i = 0; i < PARTS; ++i) transpose_pairs(squares[i], to[i].pairs);
+    __m512 low[TILE], high[TILE];
+    turn(rows, 0, K - k, low), turn(later, 0, more ? K - k - TILE : TILE, high);
+    store_pairs(low, high, panel + q * PARTS);
+  }
+}
+
+// What lies at `from` in the rows of a block of k, of which there are fewer in the last block.
+struct BlockOfRows {
+  const float* short_[DEEP];
+  const float* const* rows;
+  long from;
+  BlockOfRows(const float* const* all, long from, long k, long K) : rows(all + k), from(from) {
+    if (k + DEEP <= K) return;
+    for (long i = 0; i < DEEP; ++i) short_[i] = k + i < K ? all[k + i] + from : NOTHING;
+    rows = short_, this->from = 0;
+  }
+};
+
+// Of K rows the `wide` columns from `from` on become the rows of a left factor's tiles.
+inline void tiles_of_columns(const float* const* rows, long from, long wide, long K, Tile* to) {
+  for (long k = 0; k < K; k += DEEP, to += PARTS) {
+    const BlockOfRows block(rows, from, k, K);
+    __m512 low[TILE], high[TILE];
+    turn(block.rows, block.from, wide, low), turn(block.rows + TILE, block.from, wide, high);
+    store_pairs(low, high, to);
+  }
+}
+
+// They become the q-th vector of a panel of Q.
+inline void tiles_of_rows(const float* const* rows, long from, long wide, long K, Tile* panel, int q, int Q) {
+  for (long k = 0; k < K; k += DEEP, panel += Q * PARTS) {
+    const BlockOfRows block(rows, from, k, K);
+    for (int j = 0; j < TILE; ++j) {
+      const Pairs pairs = split(first_of(block.rows[j] + block.from, wide), first_of(block.rows[j + TILE] + block.from, wide));
+      for (int i = 0; i < PARTS; ++i) _mm512_store_si512(panel[q * PARTS + i].pairs[j], pairs.part[i]);
+    }
   }
 }
 

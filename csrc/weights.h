@@ -41,14 +41,18 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     Steps steps;
     bool first = true;
     for (next(steps); first || steps.count; next(steps), first = false) {
-      for (long k = 0; k < steps.count; ++k) write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
+      Rows rows;
+      for (long k = 0; k < steps.count; ++k) {
+        if (tiled) find_rows(steps.at[k].b, steps.at[k].p, k, rows, o);
+        else write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
+      }
       if constexpr (TILES<T>)
-        if (tiled) split_lines(o, steps.count);
+        if (tiled) split_lines(o, rows, steps.count);
       T* sums = sums_of_steps;
       for (const Range& range : all.all) {
         by_panels(range, thread, sums, [&](long column, int Q, T* to) {
           if constexpr (TILES<T>)
-            if (tiled) return add_tiles(o, range, steps, column, Q, to, first, shapes);
+            if (tiled) return add_tiles(o, range, rows, steps.count, column, Q, to, first, shapes);
           add(o, range, steps, column, Q, to, first);
         });
         sums += range.numbers();
@@ -198,25 +202,42 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     return to;
   }
 
-  void split_lines(const Own& o, long count) const {
+  // Where dz of some steps lies, and each of the three.
+  struct Rows {
+    const T *dz[CHUNK], *seen[3][CHUNK];
+  };
+  // In place, but for what is a product.
+  void find_rows(long b, long p, long k, Rows& rows, const Own& o) const {
+    const long t = place(s, b, p), step = b * s.time + p;
+    rows.dz[k] = dz_of_all + step * across;
+    rows.seen[0][k] = s.x + b * s.x_row + p * s.x_step;
+    rows.seen[1][k] = before(0, b, t, p, restarts(s, b, t));
+    rows.seen[2][k] = projected() ? s.saved + step * saved_width() + kept.out * H : nullptr;
+    if (!s.mask && !reset_before()) return;
+    T* line = o.lines + k * line_stride();
+    write_line(b, p, line);
+    rows.seen[1][k] = line + D;
+    if (reset_before()) rows.seen[2][k] = line + D + O;
+  }
+
+  void split_lines(const Own& o, const Rows& rows, long count) const {
     for (int i = 0; i < 3; ++i) {
       const Panels<T> panels = panels_at(i);
-      if (panels.columns == 0 || (i == 0 && !g.dW)) continue;
+      if (panels.columns == 0 || (i == 0 && !g.dW) || (i == 1 && !g.dR)) continue;
       Tile* to = right_at(o, part_at(i));
       for (long p = 0; p < panels.count(); ++p, to += WIDEST * blocks_of(CHUNK) * PARTS)
         for (int q = 0; q < panels.vectors(p); ++q) {
-          const long first = panels.start(p) + q * L, left = panels.columns - first;
-          tiles_of_rows(o.lines + part_at(i) + first, line_stride(), count, int(left < L ? left : L), to, q, panels.vectors(p));
+          const long first = panels.start(p) + q * L;
+          tiles_of_rows(rows.seen[i], first, panels.columns - first, count, to, q, panels.vectors(p));
         }
     }
   }
 
   // A panel of dz, turned, times the lines, on top of the sums.
-  void add_tiles(const Own& o, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first,
+  void add_tiles(const Own& o, const Range& range, const Rows& rows, long count, long column, int Q, T* sums, bool first,
                  TileShapes& shapes) const {
     const long row = range.columns(0) + range.columns(1);
-    T* plain = sums + Q * L * row;  // of dz alone
-    split_columns(o.left, range, steps, column, Q, plain, first);
+    split_columns(o.left, range, rows, count, column, Q, sums + Q * L * row, first);
     shapes.use(TILE);
     for (int i = 0; i < 2; ++i) {
       const Panels<T> panels{range.seen[i].width};
@@ -224,24 +245,21 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       const Tile* right = right_at(o, range.seen[i].at);
       for (long p = 0; p < panels.count(); ++p, right += WIDEST * blocks_of(CHUNK) * PARTS) {
         T* to = sums + (i ? range.columns(0) : 0) + panels.start(p);
-        product_of_tiles(Q * TILE, steps.count, o.left, right, panels.vectors(p), first ? zero : to, first ? 0L : row, to, row);
+        product_of_tiles(Q * TILE, count, o.left, right, panels.vectors(p), first ? zero : to, first ? 0L : row, to, row);
       }
     }
   }
 
   // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way.
-  void split_columns(Tile* to, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first) const {
+  void split_columns(Tile* to, const Range& range, const Rows& rows, long count, long column, int Q, T* sums,
+                     bool first) const {
     for (int q = 0; q < Q; ++q) {
       const long from = range.from + column + q * L, left = range.count - column - q * L;
-      Vec<T> sum = first ? Vec<T>{} : load(sums + q * L);
-      const auto dz = [&](long k) {
-        if (k >= steps.count || left <= 0) return Vec<T>{};
-        const Vec<T> v = load(dz_of_all + (steps.at[k].b * s.time + steps.at[k].p) * across + from, int(left < L ? left : L));
-        sum += v;
-        return v;
-      };
-      tiles_of_columns(dz, steps.count, to + q * blocks_of(steps.count) * PARTS);
-      store(sums + q * L, sum);
+      const int wide = int(left < L ? left : L);
+      tiles_of_columns(rows.dz, from, wide, count, to + q * blocks_of(count) * PARTS);
+      Vec<T> sum[4] = {first ? Vec<T>{} : load(sums + q * L)};
+      for (long k = 0; k < count; ++k) sum[k % 4] += load(rows.dz[k] + from, wide);
+      store(sums + q * L, (sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
   }
 
