@@ -14,6 +14,7 @@
 #include "norm.h"
 #include "spot.h"
 #include "threads.h"
+#include "units.h"
 #include "weights.h"
 
 namespace {
@@ -29,7 +30,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
   const Panels<T> h_panels, x_panels, m_panels;
   const Packing<T> of_h;
-  T *R, *P, *sums_of_rows;
+  T *R, *P, *sums_of_rows, *bias, *gain_x, *gain_h;
 
   // Rows of W that lie together, and the columns of dz that they take: the GRU's n lies one slot further.
   struct Piece {
@@ -38,11 +39,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T* W;
   };
   Piece pieces[2];
+  const UnitPanels<T, Cell> units;  // of a row of z, for what is made again
 
   struct Own {
     long* rows;
     T *dh, *dc, *direct, *dz;      // round one
     T *dm, *row, *hat, *before;    // with options: the gradient of m, rows beside, dz before its norm
+    T* slots;                      // the cell's own, made again
     T* out;                        // round two
     typename Left<T>::Room h_room, x_room;
     TileShapes* shapes;
@@ -51,7 +54,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
       : Base(s, g), hidden_stride(padded<T>(H)), stride(padded<T>(O)), h_panels{O}, x_panels{D}, m_panels{H},
-        of_h(Cell::H_GATES * H, reset_before() ? 0 : s.batch), pieces{piece(0), piece(1)} {}
+        of_h(Cell::H_GATES * H, reset_before() ? 0 : s.batch), pieces{piece(0), piece(1)}, units{H} {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
@@ -60,6 +63,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     sums_of_rows = arena.take<T>(s.batch * Sums(s).width);
+    bias = arena.take<T>(normed() ? units.z_width() : 0);
+    gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
     const WeightGradients<T, Cell> weights(*this, arena);
     Own own[MOST_THREADS];
     typename WeightGradients<T, Cell>::Own room[MOST_THREADS];
@@ -95,6 +100,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (const Piece& piece : pieces)
       if (g.dx) piece.packing.pack(x_panels, s.W + piece.first * D, D, piece.W, thread, s.team);
     if (projected()) Packing<T>(O, 0).pack(m_panels, s.options.P, H, P, thread, s.team);
+    if (!normed() || thread > 0) return;
+    units.pack_bias(s, bias);
+    units.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gain_x);
+    if (apart()) units.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gain_h);
   }
 
   // Where a row of the batch gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
@@ -113,6 +122,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   };
 
   long most_rows() const { return ceil_div(s.batch, s.threads); }
+  bool into_m() const { return normed() || reset_before() || projected(); }  // h' took further stages
 
   Own carve(Arena& arena) const {
     const long all = filled(most_rows()) * stride, units = most_rows() * hidden_stride;
@@ -124,6 +134,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     o.row = arena.take<T>(normed() ? hidden_stride : 0);
     o.hat = arena.take<T>(normed() ? hidden_stride : 0);
     o.before = arena.take<T>(normed() ? Cell::X_GATES * H + L : 0);
+    o.slots = arena.take<T>(normed() ? kept.own * H + L : 0);
     o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
     o.out = arena.take<T>(CHUNK * WIDEST * L);
     o.h_room = Left<T>::Room::in(arena, of_h, most_rows());
@@ -140,11 +151,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     long live = 0;
     for (long t = rows.longest() - 1; t >= 0; --t) {
       live = rows.live(t, live);
-      if constexpr (Cell::OPTIONS) {
-        with_options(rows, o, t, live);
-      } else {
-        for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H);
-      }
+      if (into_m()) with_options(rows, o, t, live);
+      else for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H);
       to_step_before(rows, o, t, live, 0, h_panels.count());
     }
     hand_over(rows, o);
@@ -200,21 +208,28 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   // Of the units from..to - 1.
   void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long from, long to) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
-    const bool again = rows.restarts(r, t);
+    const bool again = rows.restarts(r, t), zoned = Cell::OPTIONS && s.options.zoned;
     const T *y = s.y + b * s.y_row + p * s.y_step, *dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
     const T *h0 = before(0, b, t, p, again), *c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
-    const T* saved = s.saved + at * Cell::SAVED * H;
+    const T* saved = s.saved + at * saved_width();
     T *dz = dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
-    T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * stride : nullptr;
+    T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
     T* passed = s.mask ? o.direct + r * stride : dh;
+    Keep<T> keep_h, keep_c;
+    if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
+    T* peephole = Cell::OPTIONS ? sums_of_rows + b * Sums(s).width + Sums(s).peephole : nullptr;
     by_vectors<T>(to - from, [&](long v, auto n) {
       const long j = from + v;
-      const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j);
-      const auto back = Cell::backward(s, Spot<T>{}, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
+      Spot<T> spot{};
+      if (Cell::OPTIONS) spot.raw = kept.raw, spot.peephole = peephole + j, spot.j = j;
+      if (zoned && Cell::STATES > 1) spot.kept = keep_c(j);
+      Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j), by{};
+      if (zoned) by = keep_h(j) * sum, sum -= by;
+      const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
                                        dc ? load(dc + j) : Vec<T>{});
       for (int k = 0; k < Cell::DZ; ++k) store(dz + k * H + j, back.dz[k], n);
       for (int k = 0; k < Cell::H_GATES; ++k) store(near + k * H + j, back.dz[k], n);
-      store(passed + j, back.dh);
+      store(passed + j, zoned ? back.dh + by : back.dh);
       if (dc) store(dc + j, back.dc);
     });
   }
@@ -224,7 +239,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
     const long all = Cell::H_GATES * H;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
-    else if (Cell::OPTIONS && !s.mask) std::memcpy(o.dh, o.direct, live * stride * sizeof(T));
+    else if (into_m() && !s.mask) std::memcpy(o.dh, o.direct, live * stride * sizeof(T));
     const Packing<T> seen = reset_before() ? of_h.of(2 * H) : of_h;
     const Left<T> dz(seen, live, o.dz, all, o.h_room);
     const long turn = t % 2 ? -1 : 1;  // up at one step and down at the next: what was used last is still in the caches
@@ -288,60 +303,90 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const T *y = Cell::STATES > 1 ? zero : s.y + b * s.y_row + p * s.y_step;  // h and y may be narrower than c
     const T* h0 = Cell::STATES > 1 ? zero : before(0, b, t, p, again);
     const T* c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
-    const T* saved = s.saved + at * saved_width();
-    T *dz = normed() ? o.before : dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
+    const T *kept_row = s.saved + at * saved_width(), *saved = kept_row;
+    T *dz = dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
     T* dm = o.dm + r * hidden_stride;
     T *passed = o.direct + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
     const Sums sums(s);
     T* gathered = sums_of_rows + b * sums.width;
-    if (normed() && Cell::STATES > 1) norm_of_c(o, saved, dm, gathered);
     const Keep<T> keep(s.options.zoneout[1], b, p);
+    if (normed() && kept.own) saved = made_again(o, kept_row, h0, c0, keep);
+    if (normed() && Cell::STATES > 1) norm_of_c(o, kept_row + kept.slots * H, dm, gathered);
     Spot<T> spot{0, {}, kept.raw, o.row, nullptr};
+    NormBackward<T> norm_x, norm_h;
     by_vectors<T>(H, [&](long j, auto n) {
       spot.j = j, spot.peephole = gathered + sums.peephole + j;
       if (Cell::STATES > 1 && zoned) spot.kept = keep(j);
       const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
                                        load(dm + j), dc ? load(dc + j) : Vec<T>{});
-      if (apart() || reset_before()) {
-        for (int k = 0; k < Cell::X_GATES; ++k) store(dz + k * H + j, back.dz[Cell::dz_of_x(k)], n);
+      if (normed()) {
+        for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(gathered + k * H + j, back.dz[k], n);
+        for (int k = 0; k < Cell::X_GATES; ++k) {
+          const long i = k * H + j;
+          norm_x.take(back.dz[Cell::dz_of_x(k)], kept_row + kept.hat_x * H + i, s.options.norm_x.gain + i,
+                      gathered + sums.gain_x + i, o.before + i, n);
+        }
+        for (int k = 0; apart() && k < Cell::H_GATES; ++k) {
+          const long i = k * H + j;
+          norm_h.take(back.dz[Cell::dz_of_h(k)], kept_row + kept.hat_h * H + i, s.options.norm_h.gain + i,
+                      gathered + sums.gain_h + i, near + i, n);
+        }
       } else {
-        for (int k = 0; k < Cell::DZ; ++k) store(dz + k * H + j, back.dz[k], n);
+        const bool by_gates = reset_before();  // q has no place of its own
+        for (int k = 0; k < (by_gates ? Cell::X_GATES : Cell::DZ); ++k)
+          store(dz + k * H + j, back.dz[by_gates ? Cell::dz_of_x(k) : k], n);
+        for (int k = 0; k < Cell::H_GATES; ++k)
+          store(near + k * H + j, back.dz[by_gates ? Cell::dz_of_x(k) : Cell::dz_of_h(k)], n);
       }
-      for (int k = 0; k < Cell::H_GATES; ++k)
-        store(near + k * H + j, back.dz[reset_before() ? Cell::dz_of_x(k) : Cell::dz_of_h(k)], n);
-      for (int k = 0; normed() && k < Cell::DZ; ++k) Spot<T>::add(gathered + k * H + j, back.dz[k], n);
       if (Cell::STATES > 1) store(dc + j, back.dc);
       else store(passed + j, load(passed + j) + back.dh);
     });
-    if (normed()) norms(saved, gathered, dz, near, dz_of_all + at * across);
+    if (!normed()) return;
+    // Both may lie over their normed rows. The RNN has one norm for x and h.
+    const T* numbers = kept_row + kept.slots * H;
+    norm_x.finish(Cell::X_GATES * H, kept_row + kept.hat_x * H, o.before, numbers[0], dz, apart() ? nullptr : near);
+    if (apart()) norm_h.finish(Cell::H_GATES * H, kept_row + kept.hat_h * H, near, numbers[1], near, dz + dz_h);
   }
 
-  // LN of c': dm becomes dm * m, the row beside it the gradient that c' has by way of its norm.
-  void norm_of_c(const Own& o, const T* saved, T* dm, T* gathered) const {
-    const auto& norm = s.options.norm_c;
-    const T *c = saved + (s.options.zoned ? kept.raw : 4) * H, *gate = saved + 3 * H, *numbers = saved + kept.slots * H;
-    const T mean = numbers[2], scale = numbers[3];
-    T* shift = gathered + Sums(s).shift_c;
+  // The cell's own slots of a step, from its normed rows; c' before its norm lies in the row beside.
+  const T* made_again(const Own& o, const T* saved, const T* h0, const T* c0, const Keep<T>& keep) const {
+    Spot<T> at{0, {}, kept.raw, o.row, nullptr};
     by_vectors<T>(H, [&](long j, auto n) {
-      const Vec<T> hat = (load(c + j, n) - mean) * scale, og = load(gate + j, n), d = load(dm + j);
+      alignas(VECTOR_BYTES) T sums[Cell::Z * L], c[L];
+#pragma GCC unroll 4
+      for (int slot = 0; slot < Cell::Z; ++slot) {
+        const long k = j * Cell::Z + slot * L;
+        Vec<T> sum = load(bias + k);
+        if (slot >= Cell::X_FIRST && slot < Cell::X_FIRST + Cell::X_GATES)
+          sum += load(saved + (kept.hat_x + Cell::x_gate(slot)) * H + j, n) * load(gain_x + k);
+        if (apart() && slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES)
+          sum += load(saved + (kept.hat_h + Cell::h_gate(slot)) * H + j, n) * load(gain_h + k);
+        store(sums + slot * L, sum);
+      }
+      at.j = j;
+      if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(j);
+      store(c, load(c0 + j, n));
+      Cell::forward(s, at, sums, load(h0 + j, n), c, o.slots + j, n);
+    });
+    return o.slots;
+  }
+
+  // LN of c': dm becomes dm * m, the row beside it, which holds c', the gradient that this has by way of its norm.
+  void norm_of_c(const Own& o, const T* numbers, T* dm, T* gathered) const {
+    const auto& norm = s.options.norm_c;
+    const T *c = o.row, *gate = o.slots + 3 * H;
+    const T mean = numbers[2], scale = numbers[3];
+    T *shift = gathered + Sums(s).shift_c, *gains = gathered + Sums(s).gain_c;
+    NormBackward<T> back;
+    by_vectors<T>(H, [&](long j, auto n) {
+      const Vec<T> hat = (load(c + j) - mean) * scale, og = load(gate + j, n), d = load(dm + j);
       const Vec<T> out = tanh_of<T>(hat * load(norm.gain + j, n) + load(norm.shift + j, n));
       const Vec<T> inner = d * og * (T(1) - out * out);
-      store(o.hat + j, hat), store(o.row + j, inner), store(dm + j, d * og * out);
+      store(o.hat + j, hat), store(dm + j, d * og * out);
       Spot<T>::add(shift + j, inner, n);
+      back.take(inner, o.hat + j, norm.gain + j, gains + j, o.row + j, n);
     });
-    norm_backward(H, o.hat, norm.gain, scale, o.row, gathered + Sums(s).gain_c, o.row);
-  }
-
-  // Through LN(W x) and LN(R h), from what x and h got before their norms into the step's dz, which may lie over their
-  // normed rows. The RNN has one norm for both.
-  void norms(const T* saved, T* gathered, T* before, T* near, T* dz) const {
-    const Sums sums(s);
-    const T* numbers = saved + kept.slots * H;
-    norm_backward(Cell::X_GATES * H, saved + kept.hat_x * H, s.options.norm_x.gain, numbers[0], before,
-                  gathered + sums.gain_x, dz, apart() ? nullptr : near);
-    if (apart())
-      norm_backward(Cell::H_GATES * H, saved + kept.hat_h * H, s.options.norm_h.gain, numbers[1], near,
-                    gathered + sums.gain_h, near, dz + dz_h);
+    back.finish(H, o.hat, o.row, scale, o.row);
   }
 
   // The reset before the product: from dz of n come that of r, and r's share of what the product saw.

@@ -14,68 +14,9 @@
 #include "norm.h"
 #include "spot.h"
 #include "threads.h"
-#include "walk.h"
+#include "units.h"
 
 namespace {
-
-// The weights of one product, packed by panels of units: for each step of k, the units' gates side by side.
-template <class T, class Cell> struct UnitPanels {
-  static constexpr int L = LANES<T>;
-  long hidden;
-  long vectors() const { return ceil_div(hidden, L); }
-  long count() const { return ceil_div(vectors(), Cell::UNITS); }
-  int units(long u) const {
-    const long left = vectors() - u * Cell::UNITS;
-    return int(left < Cell::UNITS ? left : Cell::UNITS);
-  }
-  long first(long u) const { return u * Cell::UNITS * L; }      // hidden unit
-  long z_offset(long u) const { return first(u) * Cell::Z; }     // of panel u in a whole row of z
-  long z_width() const { return vectors() * L * Cell::Z; }       // a whole row of z
-
-  // The share of one thread out of some: from this panel to the next thread's.
-  long begin(int thread, int threads) const { return count() * thread / threads; }
-  // Where panel u of a packed matrix begins.
-  long offset(long u, const Packing<T>& packing, int slots) const { return first(u) / L * slots * packing.each(); }
-
-  // Gates x hidden rows of K numbers -> panels; slot s of the panel is row block gate(s) of the weights.
-  template <class Gate>
-  void pack(const T* weights, const Packing<T>& packing, int slots, int first_slot, Gate gate, T* packed, int part,
-            int parts) const {
-    for (long u = begin(part, parts); u < begin(part + 1, parts); ++u) {
-      const int Q = slots * units(u);
-      for (int q = 0; q < Q; ++q) {
-        const long unit = first(u) + q / slots * L, left = hidden - unit;
-        const T* from = weights + (gate(first_slot + q % slots) * hidden + unit) * packing.K;
-        packing.lanes(from, packing.K, int(left < L ? left : L), packed + offset(u, packing, slots), q, Q);
-      }
-    }
-  }
-  // Both biases, summed where a slot is filled by both products, in the layout of a row of z.
-  void pack_bias(const Scan<T>& s, T* to) const {
-    for (long u = 0; u < count(); ++u)
-      for (int v = 0; v < units(u); ++v)
-        for (int slot = 0; slot < Cell::Z; ++slot)
-          for (int lane = 0; lane < L; ++lane, ++to) *to = bias(s, slot, first(u) + v * L + lane);
-  }
-  T bias(const Scan<T>& s, int slot, long unit) const {
-    T sum = 0;
-    if (unit >= hidden) return sum;
-    const bool by_x = slot >= Cell::X_FIRST && slot < Cell::X_FIRST + Cell::X_GATES;
-    const bool by_h = slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES;
-    if (by_x && s.b_ih) sum += s.b_ih[Cell::x_gate(slot) * hidden + unit];
-    if (by_h && s.b_hh) sum += s.b_hh[Cell::h_gate(slot) * hidden + unit];
-    if (by_x && s.options.norm_x.shift) sum += s.options.norm_x.shift[Cell::x_gate(slot) * hidden + unit];
-    if (by_h && s.options.norm_h.shift) sum += s.options.norm_h.shift[Cell::h_gate(slot) * hidden + unit];
-    return sum;
-  }
-  // A norm's gains in the layout of a row of z.
-  template <class Gate> void pack_gain(const T* gain, int first_slot, int slots, Gate gate, T* to) const {
-    std::memset(to, 0, z_width() * sizeof(T));
-    for (long j = 0; j < hidden; ++j)
-      for (int slot = first_slot; slot < first_slot + slots; ++slot)
-        to[j / L * L * Cell::Z + slot * L + j % L] = gain[gate(slot) * hidden + j];
-  }
-};
 
 constexpr long FEW_ROWS = 5;      // up to here the input's product is done ahead of the time loop
 constexpr long STEPS_AHEAD = 32;  // that many steps at a time
@@ -139,6 +80,7 @@ template <class T, class Cell> class Forward {
   bool apart() const { return normed() && s.kind != RNN; }  // W x and R h are normed each for itself
   bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
   bool whole() const { return normed() || reset_before(); }  // rows are whole before the first activation
+  bool into_m() const { return whole() || s.projected(); }   // h' takes further stages
   int h_gates() const { return reset_before() ? 2 : Cell::H_GATES; }
 
   // Where the packed weights lie.
@@ -320,9 +262,17 @@ template <class T, class Cell> class Forward {
       } else {
         h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
       }
-      if (!whole()) pointwise(rows, o, t, live, u, z, z_row);
+      if (whole()) continue;
+      if (into_m()) {
+        for (long r = 0; r < live; ++r) {
+          const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
+          made(o, rows.rows[r], rows.place(r, t), r, first, left < most ? left : most, z + r * z_row, saved_of(rows, t, r));
+        }
+      } else {
+        pointwise(rows, o, t, live, u, z, z_row);
+      }
     }
-    if constexpr (Cell::OPTIONS) finish(rows, o, t, live, seen, z_first, z_row);
+    if (into_m()) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;
   }
@@ -348,28 +298,36 @@ template <class T, class Cell> class Forward {
 
   // What is kept of row r's step, or null.
   T* saved_of(const Walk<T>& rows, long t, long r) const {
-    return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * kept.width(s.hidden) : nullptr;
+    return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width() : nullptr;
   }
+  long saved_width() const { return Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden; }
 
   // Of panel u, all rows.
   void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
     const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
+    const bool zoned = Cell::OPTIONS && s.options.zoned;
     const auto row = [&](long r, auto by_units) {
       const long b = rows.rows[r], p = rows.place(r, t);
-      T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * stride : nullptr;
-      T* saved = s.saved ? s.saved + (b * s.time + p) * Cell::SAVED * s.hidden : nullptr;
+      T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
+      T* saved = s.saved ? s.saved + (b * s.time + p) * saved_width() : nullptr;
+      Keep<T> keep_h, keep_c;
+      if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
       by_units([&](long v, auto n) {
         const long j = first + v, i = r * stride + j;
-        const Vec<T> h = Cell::forward(s, Spot<T>{}, z + r * z_row + v * Cell::Z, load(o.h[0] + i), c ? c + j : nullptr,
-                                       saved ? saved + j : nullptr, n);
+        Spot<T> at{};
+        if (Cell::OPTIONS) at.j = j, at.raw = kept.raw;
+        if (zoned && Cell::STATES > 1) at.kept = keep_c(j);
+        const Vec<T> old = load(o.h[0] + i);
+        Vec<T> h = Cell::forward(s, at, z + r * z_row + v * Cell::Z, old, c ? c + j : nullptr, saved ? saved + j : nullptr, n);
+        if (zoned) {
+          const Vec<T> k = keep_h(j);
+          h = k * old + (T(1) - k) * h;
+        }
         store(o.h[1] + i, h);
         store(y + j, h, n);
       });
     };
-    if constexpr (Cell::OPTIONS) {
-      for (long r = 0; r < live; ++r)
-        with_options(o, rows.rows[r], rows.place(r, t), r, first, count, z + r * z_row, saved_of(rows, t, r));
-    } else if constexpr (Cell::UNITS > 1) {
+    if constexpr (Cell::UNITS > 1) {
       for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { by_vectors<T>(count, f); });
     } else {  // one vector: its width is asked once, and the activations' constants stay in registers
       by_vectors<T>(count, [&](long, auto n) {
@@ -389,7 +347,7 @@ template <class T, class Cell> class Forward {
   // The stages of options ---------------------------------------------------------------------------
 
   // From units `first` on: what the cell makes of z, into m.
-  void with_options(const Own& o, long b, long p, long r, long first, long count, const T* z, T* saved) const {
+  void made(const Own& o, long b, long p, long r, long first, long count, const T* z, T* saved) const {
     const Keep<T> keep(s.options.zoneout[1], b, p);
     T *m = o.m + r * hidden_stride, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
     const T* h = o.h[0] + r * stride;
@@ -405,10 +363,9 @@ template <class T, class Cell> class Forward {
   void finish(const Walk<T>& rows, const Own& o, long t, long live, const T* seen, T* z, long z_row) const {
     if (reset_before()) reset(o, live, seen, z, z_row);
     for (long r = 0; whole() && r < live; ++r) {
-      T* saved = saved_of(rows, t, r);
-      if (normed()) normalise(o, r, z + r * z_row, saved);
-      with_options(o, rows.rows[r], rows.place(r, t), r, 0, s.hidden, z + r * z_row, saved);
-      if (normed() && Cell::STATES > 1) normalise_c(o, r, saved);
+      const long b = rows.rows[r], p = rows.place(r, t);
+      if (normed()) made_of_normed(o, b, p, r, z + r * z_row, saved_of(rows, t, r));
+      else made(o, b, p, r, 0, s.hidden, z + r * z_row, saved_of(rows, t, r));
     }
     if (s.projected()) project(rows, o, t, live);
     for (long r = 0; r < live; ++r) to_output(rows, o, t, r);
@@ -430,8 +387,8 @@ template <class T, class Cell> class Forward {
     }
   }
 
-  // A row of z becomes LN(W x) + LN(R h) + b, or LN(W x + R h) + b.
-  void normalise(const Own& o, long r, T* z, T* saved) const {
+  // What the cell makes of LN(W x) + LN(R h) + b, or of LN(W x + R h) + b, into m.
+  void made_of_normed(const Own& o, long b, long p, long r, const T* z, T* saved) const {
     const long H = s.hidden;
     const T* zh = apart() ? o.zh + r * panels.z_width() : z;
     const auto x = statistics<T, Cell::X_GATES>(z + Cell::X_FIRST * L, Cell::Z, H);
@@ -442,11 +399,15 @@ template <class T, class Cell> class Forward {
       std::memset(numbers, 0, NUMBERS * sizeof(T));
       numbers[0] = x.scale, numbers[1] = h.scale;
     }
+    const Keep<T> keep(s.options.zoneout[1], b, p);
+    T *m = o.m + r * hidden_stride, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
+    const T* old = o.h[0] + r * stride;
+    Spot<T> at{0, {}, kept.raw, o.row + r * hidden_stride, nullptr};
     by_vectors<T>(H, [&](long j, auto n) {
-      const long i = j * Cell::Z;
+      alignas(VECTOR_BYTES) T sums[Cell::Z * L];
 #pragma GCC unroll 4
       for (int slot = 0; slot < Cell::Z; ++slot) {
-        const long k = i + slot * L;
+        const long k = j * Cell::Z + slot * L;
         Vec<T> sum = load(bias + k);
         if (slot >= Cell::X_FIRST && slot < Cell::X_FIRST + Cell::X_GATES) {
           const Vec<T> hat = (load(z + k) - x.mean) * x.scale;
@@ -458,9 +419,14 @@ template <class T, class Cell> class Forward {
           sum += hat * load(gain_h + k);
           if (saved) store(saved + (kept.hat_h + Cell::h_gate(slot)) * H + j, hat, n);
         }
-        store(z + k, sum);
+        store(sums + slot * L, sum);
       }
+      at.j = j;
+      if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(j);
+      store(m + j, Cell::forward(s, at, sums, Cell::STATES > 1 ? Vec<T>{} : load(old + j), c ? c + j : nullptr, nullptr, n));
+      if (c && saved) store(saved + kept.c * H + j, load(c + j), n);
     });
+    if (Cell::STATES > 1) normalise_c(o, r, saved);
   }
 
   // m = o tanh(LN(c')): m holds o, the row beside it c'.

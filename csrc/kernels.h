@@ -116,9 +116,11 @@ inline int gates_of(Kind kind) { return kind == RNN ? 1 : kind == LSTM ? 4 : 3; 
 
 constexpr int NUMBERS = 16;  // beside the slots of a step whose rows are normed: a whole line of memory
 
-// What is kept of a step for the backward: slots of `hidden` numbers each, in this order, then some single numbers.
+// What is kept of a step for the backward: slots of `hidden` numbers each, in this order, then some single numbers. Of a
+// normed cell these are c' and the normed rows alone: its own slots are made of them again.
 struct Saved {
-  int raw;           // c~ or h~ before zoneout
+  int own, raw;      // the cell's own slots: LSTM i f g o c', GRU r z n q; which of them is c~ or h~ before zoneout
+  int c;             // c'
   int out;           // o tanh(c'), which P sees
   int hat_x, hat_h;  // the normed rows, without gain and shift
   int slots, numbers;
@@ -131,10 +133,11 @@ struct Saved {
   }
   long dz(bool normed, long hidden) const { return normed ? hat_x * hidden : 0; }
 
-  // First the cell's own: LSTM i f g o c', GRU r z n q.
   Saved(Kind kind, bool reset_before, bool projected, bool normed, bool zoned) {
-    slots = kind == LSTM ? 5 : kind == GRU ? (reset_before ? 3 : 4) : 0;
-    raw = slots, slots += zoned && kind != GRU;
+    own = kind == LSTM ? 5 : kind == GRU ? (reset_before ? 3 : 4) : 0;
+    raw = own, own += zoned && kind != GRU;
+    c = normed ? 0 : 4;
+    slots = normed ? kind == LSTM : own;
     out = slots, slots += projected;
     hat_x = slots, slots += normed ? gates_of(kind) : 0;
     hat_h = slots, slots += normed && kind != RNN ? gates_of(kind) : 0;

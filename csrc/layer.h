@@ -33,7 +33,7 @@ template <class T, class Cell> struct Layer {
     const T* from = restarted ? s.restart[state] : s.begin[state];
     if (restarted || t == 0) return from ? from + b * (state == 0 ? O : H) : zero;
     const long p = s.reverse ? place + 1 : place - 1;
-    return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + (b * s.time + p) * saved_width() + 4 * H;
+    return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + (b * s.time + p) * saved_width() + kept.c * H;
   }
 
   static T* from(T* array, long first) { return array ? array + first : nullptr; }

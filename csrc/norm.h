@@ -17,6 +17,9 @@ template <class T> struct Stats {
 
 // Its lanes added up, by halves.
 template <class T> inline T total(Vec<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_reduce_add_ps((__m512)v);
+#endif
   alignas(VECTOR_BYTES) T lanes[LANES<T>];
   store(lanes, v);
   for (int half = LANES<T> / 2; half > 0; half /= 2)
@@ -32,43 +35,46 @@ template <class T> OST_INLINE Vec<T> ones(int n) {
   return v;
 }
 
-// In two passes: a mean first, so that no large squares cancel.
+// In one pass, of what is left when a number near the mean is taken away: so no large squares cancel. That number is the
+// mean of the first vector, or of what there is of it.
 template <class T, int SLOTS> Stats<T> statistics(const T* row, long spread, long hidden) {
   constexpr int L = LANES<T>;
-  Vec<T> sums[2]{};
+  const int first = int(hidden < L ? hidden : L);
+  const T near = total<T>(load(row, first)) / T(first);
+  Vec<T> sums[2]{}, squares[2]{};
   by_vectors<T>(hidden, [&](long j, auto n) {
-    for (int k = 0; k < SLOTS; ++k) sums[k % 2] += load(row + j * spread + k * L, n);
-  });
-  const T count = T(SLOTS * hidden), mean = total<T>(sums[0] + sums[1]) / count;
-  Vec<T> squares[2]{};
-  by_vectors<T>(hidden, [&](long j, auto n) {
-    const Vec<T> middle = mean * ones<T>(n);
+    const Vec<T> middle = near * ones<T>(n);
     for (int k = 0; k < SLOTS; ++k) {
       const Vec<T> d = load(row + j * spread + k * L, n) - middle;
-      squares[k % 2] += d * d;
+      sums[k % 2] += d, squares[k % 2] += d * d;
     }
   });
-  return {mean, T(1) / std::sqrt(total<T>(squares[0] + squares[1]) / count + T(1e-5))};
+  const T count = T(SLOTS * hidden), off = total<T>(sums[0] + sums[1]) / count;
+  const T variance = total<T>(squares[0] + squares[1]) / count - off * off;
+  return {near + off, T(1) / std::sqrt((variance > 0 ? variance : T(0)) + T(1e-5))};
 }
 
-// dv of a dense row v whose normed values are `hat`, from d = d LN(v), which is lost; d * hat is added to `gains`.
-// `to` may be d or hat; `also` takes the same, or is null.
-template <class T>
-void norm_backward(long count, const T* hat, const T* gain, T scale, T* d, T* gains, T* to, T* also = nullptr) {
-  Vec<T> along{}, across{};
-  by_vectors<T>(count, [&](long j, auto n) {
-    const Vec<T> h = load(hat + j, n), part = load(d + j, n);
-    const Vec<T> g = part * load(gain + j, n);
-    along += g, across += g * h;
-    store(gains + j, load(gains + j, n) + part * h, n);
-    store(d + j, g, n);
-  });
-  const T mean = total<T>(along) / T(count), slope = total<T>(across) / T(count);
-  by_vectors<T>(count, [&](long j, auto n) {
-    const Vec<T> v = scale * (load(d + j, n) - mean - load(hat + j, n) * slope);
-    store(to + j, v, n);
-    if (also) store(also + j, v, n);
-  });
-}
+// From d LN(v) to dv, of a dense row whose normed values are `hat`: first all its vectors are taken, then comes the rest.
+template <class T> class NormBackward {
+  Vec<T> along_{}, across_{};
+
+ public:
+  // part = d LN(v) of a vector; part * gain goes into `inner`, part * hat on top of `gains`.
+  OST_INLINE void take(Vec<T> part, const T* hat, const T* gain, T* gains, T* inner, int n) {
+    const Vec<T> h = load(hat, n), g = part * load(gain, n);
+    along_ += g, across_ += g * h;
+    store(gains, load(gains, n) + part * h, n);
+    store(inner, g, n);
+  }
+  // dv into `to`, which may be hat or inner; `also` takes the same, or is null.
+  void finish(long count, const T* hat, const T* inner, T scale, T* to, T* also = nullptr) const {
+    const T mean = total<T>(along_) / T(count), slope = total<T>(across_) / T(count);
+    by_vectors<T>(count, [&](long j, auto n) {
+      const Vec<T> v = scale * (load(inner + j, n) - mean - load(hat + j, n) * slope);
+      store(to + j, v, n);
+      if (also) store(also + j, v, n);
+    });
+  }
+};
 
 }  // namespace
