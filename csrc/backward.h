@@ -5,8 +5,8 @@
 // the biases' gradients its plain sums, dx = dz W. Its sums run over the steps in an order that does not depend on the threads.
 //
 // Options undo the forward's stages from the last: zoneout of h, projection, norm of c', pointwise, the reset's own
-// product, the norms. Gradients of what works on single units (peephole, gains, shifts) are gathered for each row of
-// the batch by the thread that owns it, and added up over the rows at the end.
+// product, the norms. Gradients of what works on single units (peephole, gains, shifts) are gathered for groups of rows
+// of the batch by the thread that owns them, and added up over the groups at the end.
 #pragma once
 
 #include "chance.h"
@@ -24,13 +24,15 @@ struct Run {
   long first, count;
 };
 
+constexpr long MOST_GROUPS = 16;
+
 template <class T, class Cell> class Backward : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
   const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
   const Panels<T> h_panels, x_panels, m_panels;
   const Packing<T> of_h;
-  T *R, *P, *sums_of_rows, *bias, *gain_x, *gain_h;
+  T *R, *P, *sums_of_groups, *bias, *gain_x, *gain_h;
 
   // Rows of W that lie together, and the columns of dz that they take: the GRU's n lies one slot further.
   struct Piece {
@@ -53,7 +55,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
 
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
-      : Base(s, g), hidden_stride(padded<T>(H)), stride(padded<T>(O)), h_panels{O}, x_panels{D}, m_panels{H},
+      : Base(s, g), hidden_stride(spread<T>(H)), stride(spread<T>(O)), h_panels{O}, x_panels{D}, m_panels{H},
         of_h(Cell::H_GATES * H, reset_before() ? 0 : s.batch), pieces{piece(0), piece(1)}, units{H} {}
 
   size_t run(char* scratch) {
@@ -62,7 +64,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (Piece& piece : pieces) piece.W = arena.take<T>(g.dx ? piece.packing.size(x_panels) : 0);
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
     zero = arena.take<T>(hidden_stride + WIDEST * L);
-    sums_of_rows = arena.take<T>(s.batch * Sums(s).width);
+    sums_of_groups = arena.take<T>(groups() * Sums(s).width);
     bias = arena.take<T>(normed() ? units.z_width() : 0);
     gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
     const WeightGradients<T, Cell> weights(*this, arena);
@@ -75,13 +77,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     if (const int team = team_size(); team > 1) {
       as_a_team(own[0], team);
     } else {
-      parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows), own[i]); });
+      parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows, groups()), own[i]); });
     }
     parallel_for(s.team, [&](int i) {
       TileShapes shapes;
       own[i].shapes = &shapes;
       weights.run(i, room[i], shapes);
-      if (Cell::OPTIONS) add_up_rows(i);
+      if (Cell::OPTIONS) add_up_groups(i);
       if (g.dx) input_gradient(i, own[i]);
     });
     return arena.used;
@@ -106,7 +108,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     if (apart()) units.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gain_h);
   }
 
-  // Where a row of the batch gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
+  // Where a group of rows gathers its gradients of gains, shifts and peepholes: dz itself, dz * hat for both
   // norms, both for the norm of c', and p.
   struct Sums {
     long gain_x, gain_h, gain_c, shift_c, peephole, width;
@@ -121,15 +123,20 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     }
   };
 
-  long most_rows() const { return ceil_div(s.batch, s.threads); }
+  long most_rows() const { return Walk<T>::most(s, groups()); }
+  // Of dh what passes by the product, on its way to the step before: in dh itself, where this is free for it.
+  bool aside() const { return s.mask || projected(); }
+  T* passed_by(const Own& o) const { return aside() ? o.direct : o.dh; }
+  // Of rows that gather together: few, so that what they gather stays in the caches.
+  long groups() const { return Sums(s).width ? std::min(s.batch, MOST_GROUPS) : s.batch; }
   bool into_m() const { return normed() || reset_before() || projected(); }  // h' took further stages
 
   Own carve(Arena& arena) const {
     const long all = filled(most_rows()) * stride, units = most_rows() * hidden_stride;
     Own o;
-    o.rows = arena.take<long>(most_rows());
+    o.rows = arena.take<long>(2 * most_rows());
     o.dh = arena.take<T>(all), o.dc = arena.take<T>(Cell::STATES > 1 ? units : 0);
-    o.direct = arena.take<T>(s.mask || Cell::OPTIONS ? all : 0);
+    o.direct = arena.take<T>(aside() ? all : 0);
     o.dm = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(normed() ? hidden_stride : 0);
     o.hat = arena.take<T>(normed() ? hidden_stride : 0);
@@ -167,7 +174,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       if (Cell::STATES > 1) copy_padded(o.dc + r * hidden_stride, g.dend[1] ? g.dend[1] + b * H : nullptr, H, hidden_stride);
       for (int k = 0; k < Cell::STATES; ++k)
         if (g.drestart[k]) std::memset(g.drestart[k] + b * states[k], 0, states[k] * sizeof(T));
-      if (Cell::OPTIONS) std::memset(sums_of_rows + b * width, 0, width * sizeof(T));
+      if (Cell::OPTIONS) std::memset(sums_of_groups + rows.groups[r] * width, 0, width * sizeof(T));
     }
   }
   void hand_over(const Walk<T>& rows, const Own& o) const {
@@ -186,7 +193,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   }
 
   void as_a_team(const Own& own, int wanted) const {
-    const Walk<T> rows(s, 0, own.rows);
+    const Walk<T> rows(s, 0, own.rows, s.batch);
     take_over(rows, own);
     Meeting meeting;
     team_of(wanted, [&](int thread, int threads) {
@@ -214,10 +221,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const T* saved = s.saved + at * saved_width();
     T *dz = dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
     T *dh = o.dh + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
-    T* passed = s.mask ? o.direct + r * stride : dh;
+    T* passed = passed_by(o) + r * stride;
     Keep<T> keep_h, keep_c;
     if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
-    T* peephole = Cell::OPTIONS ? sums_of_rows + b * Sums(s).width + Sums(s).peephole : nullptr;
+    T* peephole = Cell::OPTIONS ? sums_of_groups + rows.groups[r] * Sums(s).width + Sums(s).peephole : nullptr;
     by_vectors<T>(to - from, [&](long v, auto n) {
       const long j = from + v;
       Spot<T> spot{};
@@ -239,7 +246,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
     const long all = Cell::H_GATES * H;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));
-    else if (into_m() && !s.mask) std::memcpy(o.dh, o.direct, live * stride * sizeof(T));
+    else if (aside() && !s.mask) std::memcpy(o.dh, o.direct, live * stride * sizeof(T));
     const Packing<T> seen = reset_before() ? of_h.of(2 * H) : of_h;
     const Left<T> dz(seen, live, o.dz, all, o.h_room);
     const long turn = t % 2 ? -1 : 1;  // up at one step and down at the next: what was used last is still in the caches
@@ -275,7 +282,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (long p = 0; projected() && p < m_panels.count(); ++p)
       product(live, O, o.dh, stride, 1L, P + m_panels.offset(p, O), m_panels.vectors(p), zero, 0L,
               o.dm + m_panels.start(p), hidden_stride);
-    for (long r = 0; r < live; ++r) step_of(rows, o, t, r);
+    for (long r = 0; r < live; ++r) step_of(rows, o, t, r, r + 1 < live ? saved_at(rows, t, r + 1) : t ? saved_at(rows, t - 1, 0) : nullptr);
     if (reset_before()) reset(rows, o, t, live);
   }
 
@@ -283,7 +290,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   void arrive(const Walk<T>& rows, const Own& o, long t, long r) const {
     const long b = rows.rows[r], p = rows.place(r, t);
     const T* dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
-    T *dh = o.dh + r * stride, *passed = o.direct + r * stride, *made = projected() ? dh : o.dm + r * hidden_stride;
+    T *dh = o.dh + r * stride, *passed = passed_by(o) + r * stride, *made = projected() ? dh : o.dm + r * hidden_stride;
     T* out = projected() ? g.dz + (b * s.time + p) * slots.width + slots.out : nullptr;
     const Keep<T> keep(s.options.zoneout[0], b, p);
     const bool zoned = s.options.zoned;
@@ -297,7 +304,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   }
 
   // From the gradient of m to that of z, of row r.
-  void step_of(const Walk<T>& rows, const Own& o, long t, long r) const {
+  const T* saved_at(const Walk<T>& rows, long t, long r) const {
+    return s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width();
+  }
+  void step_of(const Walk<T>& rows, const Own& o, long t, long r, const T* soon) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
     const bool again = rows.restarts(r, t), zoned = s.options.zoned;
     const T *y = Cell::STATES > 1 ? zero : s.y + b * s.y_row + p * s.y_step;  // h and y may be narrower than c
@@ -306,30 +316,35 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const T *kept_row = s.saved + at * saved_width(), *saved = kept_row;
     T *dz = dz_of_all + at * across, *near = o.dz + r * Cell::H_GATES * H;
     T* dm = o.dm + r * hidden_stride;
-    T *passed = o.direct + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
+    T *passed = passed_by(o) + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
     const Sums sums(s);
-    T* gathered = sums_of_rows + b * sums.width;
+    T* gathered = sums_of_groups + rows.groups[r] * sums.width;
     const Keep<T> keep(s.options.zoneout[1], b, p);
     if (normed() && kept.own) saved = made_again(o, kept_row, h0, c0, keep);
     if (normed() && Cell::STATES > 1) norm_of_c(o, kept_row + kept.slots * H, dm, gathered);
     Spot<T> spot{0, {}, kept.raw, o.row, nullptr};
     NormBackward<T> norm_x, norm_h;
+    // Whatever a vector's store may have changed is asked for again: not what stands here.
+    const long hidden = H, slots_kept = kept.slots;
+    const bool both = apart();
+    const T *hat_x = kept_row + kept.hat_x * H, *hat_h = kept_row + kept.hat_h * H;
+    const T *of_x = s.options.norm_x.gain, *of_h = s.options.norm_h.gain;
+    T *gains_x = gathered + sums.gain_x, *gains_h = gathered + sums.gain_h, *inner = o.before;
     by_vectors<T>(H, [&](long j, auto n) {
       spot.j = j, spot.peephole = gathered + sums.peephole + j;
       if (Cell::STATES > 1 && zoned) spot.kept = keep(j);
       const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
                                        load(dm + j), dc ? load(dc + j) : Vec<T>{});
       if (normed()) {
-        for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(gathered + k * H + j, back.dz[k], n);
+        for (int k = 0; soon && k < slots_kept; ++k) __builtin_prefetch(soon + k * hidden + j, 1, 2);
+        for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(gathered + k * hidden + j, back.dz[k], n);
         for (int k = 0; k < Cell::X_GATES; ++k) {
-          const long i = k * H + j;
-          norm_x.take(back.dz[Cell::dz_of_x(k)], kept_row + kept.hat_x * H + i, s.options.norm_x.gain + i,
-                      gathered + sums.gain_x + i, o.before + i, n);
+          const long i = k * hidden + j;
+          norm_x.take(back.dz[Cell::dz_of_x(k)], hat_x + i, of_x + i, gains_x + i, inner + i, n);
         }
-        for (int k = 0; apart() && k < Cell::H_GATES; ++k) {
-          const long i = k * H + j;
-          norm_h.take(back.dz[Cell::dz_of_h(k)], kept_row + kept.hat_h * H + i, s.options.norm_h.gain + i,
-                      gathered + sums.gain_h + i, near + i, n);
+        for (int k = 0; both && k < Cell::H_GATES; ++k) {
+          const long i = k * hidden + j;
+          norm_h.take(back.dz[Cell::dz_of_h(k)], hat_h + i, of_h + i, gains_h + i, near + i, n);
         }
       } else {
         const bool by_gates = reset_before();  // q has no place of its own
@@ -351,22 +366,26 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   // The cell's own slots of a step, from its normed rows; c' before its norm lies in the row beside.
   const T* made_again(const Own& o, const T* saved, const T* h0, const T* c0, const Keep<T>& keep) const {
     Spot<T> at{0, {}, kept.raw, o.row, nullptr};
+    const T *hat_x = saved + kept.hat_x * H, *hat_h = saved + kept.hat_h * H, *by_x = gain_x, *by_h = gain_h, *b = bias;
+    const bool both = apart(), zoned = Cell::STATES > 1 && s.options.zoned;
+    const long hidden = H;
+    T* slots = o.slots;
     by_vectors<T>(H, [&](long j, auto n) {
       alignas(VECTOR_BYTES) T sums[Cell::Z * L], c[L];
 #pragma GCC unroll 4
       for (int slot = 0; slot < Cell::Z; ++slot) {
         const long k = j * Cell::Z + slot * L;
-        Vec<T> sum = load(bias + k);
+        Vec<T> sum = load(b + k);
         if (slot >= Cell::X_FIRST && slot < Cell::X_FIRST + Cell::X_GATES)
-          sum += load(saved + (kept.hat_x + Cell::x_gate(slot)) * H + j, n) * load(gain_x + k);
-        if (apart() && slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES)
-          sum += load(saved + (kept.hat_h + Cell::h_gate(slot)) * H + j, n) * load(gain_h + k);
+          sum += load(hat_x + Cell::x_gate(slot) * hidden + j, n) * load(by_x + k);
+        if (both && slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES)
+          sum += load(hat_h + Cell::h_gate(slot) * hidden + j, n) * load(by_h + k);
         store(sums + slot * L, sum);
       }
       at.j = j;
-      if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(j);
+      if (zoned) at.kept = keep(j);
       store(c, load(c0 + j, n));
-      Cell::forward(s, at, sums, load(h0 + j, n), c, o.slots + j, n);
+      Cell::forward(s, at, sums, load(h0 + j, n), c, slots + j, n);
     });
     return o.slots;
   }
@@ -402,44 +421,44 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       const T *h0 = before(0, b, t, p, rows.restarts(r, t)), *mask = s.mask ? s.mask + b * H : nullptr;
       const T *gate = s.saved + at * saved_width(), *d = o.dm + r * stride;
       T *dz = g.dz + at * slots.width, *near = o.dz + r * K;
-      T *direct = o.direct + r * stride, *dh = o.dh + r * stride;
+      T *passed = passed_by(o) + r * stride, *dh = o.dh + r * stride;
       by_vectors<T>(H, [&](long j, auto n) {
         const Vec<T> own = load(gate + j, n), part = load(d + j, n);
         const Vec<T> seen = mask ? load(mask + j, n) * load(h0 + j, n) : load(h0 + j, n);
         const Vec<T> dr = part * seen * own * (T(1) - own);
         store(dz + j, dr, n), store(near + j, dr, n);
         if (mask) store(dh + j, part * own);
-        else store(direct + j, load(direct + j) + part * own);
+        else store(passed + j, load(passed + j) + part * own);
       });
     }
   }
 
   // Round two ---------------------------------------------------------------------------------------
 
-  // What rows of the batch gathered, added up over them in their order.
-  void add_up_rows(int thread) const {
+  // What groups of rows gathered, added up over them in their order.
+  void add_up_groups(int thread) const {
     const Sums sums(s);
     for (int gate = 0; normed() && gate < Cell::X_GATES; ++gate) {
       const long x = Cell::dz_of_x(gate) * H, h = Cell::dz_of_h(gate) * H, at = gate * H;
-      add_up_rows(thread, x, H, {from(g.db_ih, at), from(g.dshift[0], at), s.kind == RNN ? g.db_hh : nullptr});
-      if (apart()) add_up_rows(thread, h, H, {from(g.db_hh, at), from(g.dshift[1], at)});
+      add_up_groups(thread, x, H, {from(g.db_ih, at), from(g.dshift[0], at), s.kind == RNN ? g.db_hh : nullptr});
+      if (apart()) add_up_groups(thread, h, H, {from(g.db_hh, at), from(g.dshift[1], at)});
     }
-    add_up_rows(thread, sums.gain_x, sums.gain_h - sums.gain_x, {g.dgain[0]});
-    add_up_rows(thread, sums.gain_h, sums.gain_c - sums.gain_h, {g.dgain[1]});
-    add_up_rows(thread, sums.gain_c, sums.shift_c - sums.gain_c, {g.dgain[2]});
-    add_up_rows(thread, sums.shift_c, sums.peephole - sums.shift_c, {g.dshift[2]});
-    add_up_rows(thread, sums.peephole, sums.width - sums.peephole, {g.dpeephole});
+    add_up_groups(thread, sums.gain_x, sums.gain_h - sums.gain_x, {g.dgain[0]});
+    add_up_groups(thread, sums.gain_h, sums.gain_c - sums.gain_h, {g.dgain[1]});
+    add_up_groups(thread, sums.gain_c, sums.shift_c - sums.gain_c, {g.dgain[2]});
+    add_up_groups(thread, sums.shift_c, sums.peephole - sums.shift_c, {g.dshift[2]});
+    add_up_groups(thread, sums.peephole, sums.width - sums.peephole, {g.dpeephole});
   }
   struct Sinks {
     T* all[3];
   };
-  void add_up_rows(int thread, long first, long count, Sinks to) const {
+  void add_up_groups(int thread, long first, long count, Sinks to) const {
     const long width = Sums(s).width, each = ceil_div(ceil_div(count, L), s.team) * L, begin = each * thread;
     if (begin >= count) return;
     by_vectors<T>(begin + each < count ? each : count - begin, [&](long v, auto n) {
       const long j = begin + v;
       Vec<T> sum{};
-      for (long b = 0; b < s.batch; ++b) sum += load(sums_of_rows + b * width + first + j, n);
+      for (long i = 0; i < groups(); ++i) sum += load(sums_of_groups + i * width + first + j, n);
       for (T* sink : to.all)
         if (sink) store(sink + j, sum, n);
     });

@@ -27,7 +27,7 @@ template <class T, class Cell> class Forward {
   const UnitPanels<T, Cell> panels;
   const Packing<T> of_x, of_h;
   const Panels<T> n_panels, p_panels;    // of second products: the GRU's R_n (r h), the projection
-  const long hidden_stride, stride;      // of a row of units, and of h, padded to whole vectors
+  const long hidden_stride, stride;      // of a row of units, and of h
   const Saved kept;
   T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
   const T zero[WIDEST * L]{};
@@ -42,13 +42,14 @@ template <class T, class Cell> class Forward {
     T *h[2], *c, *seen, *x, *z;
     typename Left<T>::Room x_room, h_room;
     TileShapes* shapes;
+    Moments<T>* moments;      // of W x and of R h, of each row
     T *zh, *m, *row, *reset;  // with options: R h for its own norm, h before projection, a row beside, r h
   };
 
  public:
   explicit Forward(const Scan<T>& s)
-      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time), of_h(s.output, s.batch), n_panels{s.hidden}, p_panels{s.output}, hidden_stride(padded<T>(s.hidden)),
-        stride(Cell::OPTIONS ? padded<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
+      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time), of_h(s.output, s.batch), n_panels{s.hidden}, p_panels{s.output}, hidden_stride(spread<T>(s.hidden)),
+        stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
@@ -68,7 +69,7 @@ template <class T, class Cell> class Forward {
       as_a_team(own[0], team);
     } else {
       parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
-      parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows), own[i]); });
+      parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
     }
     return arena.used;
   }
@@ -128,19 +129,22 @@ template <class T, class Cell> class Forward {
   long most_rows() const { return ceil_div(s.batch, s.threads); }
   long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
   bool few() const { return most_rows() <= FEW_ROWS; }
+  // Of a row of z: of all its panels, where they are needed together.
+  long z_stride() const { return few() || whole() ? spread<T>(panels.z_width()) : Cell::Z * Cell::UNITS * L; }
 
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
-    o.rows = arena.take<long>(n);
+    o.rows = arena.take<long>(2 * n);
     o.h[0] = arena.take<T>(all), o.h[1] = arena.take<T>(all);
     o.c = arena.take<T>(Cell::STATES > 1 ? units : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
     o.x = arena.take<T>(s.lengths ? n * s.input : 0);
-    const long z_row = few() || whole() ? panels.z_width() : Cell::Z * Cell::UNITS * L;
+    const long z_row = z_stride();
     const long at_once = few() ? ahead() : n;  // rows of one product with x
     o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n)) * z_row);
-    o.zh = arena.take<T>(apart() ? filled(n) * panels.z_width() : 0);
+    o.moments = arena.take<Moments<T>>(normed() ? 2 * n : 0);
+    o.zh = arena.take<T>(apart() ? filled(n) * z_row : 0);
     o.x_room = Left<T>::Room::in(arena, of_x, at_once), o.h_room = Left<T>::Room::in(arena, of_h, n);
     o.m = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(whole() ? units : 0);
@@ -185,7 +189,7 @@ template <class T, class Cell> class Forward {
   }
 
   void as_a_team(const Own& own, int wanted) const {
-    const Walk<T> rows(s, 0, own.rows);
+    const Walk<T> rows(s, 0, own.rows, s.batch);
     enter_all(rows, own);
     Meeting meeting;
     team_of(wanted, [&](int thread, int threads) {
@@ -213,7 +217,7 @@ template <class T, class Cell> class Forward {
 
   // The input's product of the steps to come, one row of the batch at a time: its steps are the tile's rows.
   void input_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
-    const long width = panels.z_width();
+    const long width = z_stride();
     for (long r = 0; r < live; ++r) {
       const long b = rows.rows[r], left = s.steps(b) - t, n = left < ahead() ? left : ahead();
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
@@ -231,12 +235,12 @@ template <class T, class Cell> class Forward {
   }
 
   void step(const Walk<T>& rows, Own& o, long t, long live, Share share) const {
-    const long z_all = panels.z_width(), full = whole() ? z_all : Cell::Z * Cell::UNITS * L;
+    const long z_all = z_stride();
     scale(rows, o, t, live);
     const T* seen = s.mask ? o.seen : o.h[0];
     const Left<T> h(of_h, live, seen, stride, o.h_room), x = few() ? h : gather(rows, o, t, live);
     const long weights = (Cell::X_GATES * of_x.each() + h_gates() * of_h.each()) * panels.vectors();
-    const long z_row = few() ? ahead() * z_all : full;
+    const long z_row = few() ? ahead() * z_all : z_all;
     T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
     // Up at one step and down at the next: what was used last is still in the caches.
     const long n = share.last - share.first, turn = t % 2 ? -1 : 1;
@@ -262,6 +266,7 @@ template <class T, class Cell> class Forward {
       } else {
         h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
       }
+      if (normed()) gather(o, live, u, i == 0, z, z_row);
       if (whole()) continue;
       if (into_m()) {
         for (long r = 0; r < live; ++r) {
@@ -390,10 +395,9 @@ template <class T, class Cell> class Forward {
   // What the cell makes of LN(W x) + LN(R h) + b, or of LN(W x + R h) + b, into m.
   void made_of_normed(const Own& o, long b, long p, long r, const T* z, T* saved) const {
     const long H = s.hidden;
-    const T* zh = apart() ? o.zh + r * panels.z_width() : z;
-    const auto x = statistics<T, Cell::X_GATES>(z + Cell::X_FIRST * L, Cell::Z, H);
-    Stats<T> h{};
-    if (apart()) h = statistics<T, Cell::H_GATES>(zh + Cell::H_FIRST * L, Cell::Z, H);
+    const T* zh = apart() ? o.zh + r * z_stride() : z;
+    const Stats<T> x = o.moments[2 * r].of(Cell::X_GATES * H);
+    const Stats<T> h = apart() ? o.moments[2 * r + 1].of(Cell::H_GATES * H) : Stats<T>{};
     if (saved) {
       T* numbers = saved + kept.slots * H;
       std::memset(numbers, 0, NUMBERS * sizeof(T));
@@ -403,37 +407,61 @@ template <class T, class Cell> class Forward {
     T *m = o.m + r * hidden_stride, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
     const T* old = o.h[0] + r * stride;
     Spot<T> at{0, {}, kept.raw, o.row + r * hidden_stride, nullptr};
+    Moments<T> of_c;
+    T *hat_x = saved ? saved + kept.hat_x * H : nullptr, *hat_h = saved ? saved + kept.hat_h * H : nullptr;
+    T* kept_c = saved ? saved + kept.c * H : nullptr;
+    const T *by_x = gain_x, *by_h = gain_h, *plus = bias;
+    const bool both = apart();
     by_vectors<T>(H, [&](long j, auto n) {
       alignas(VECTOR_BYTES) T sums[Cell::Z * L];
 #pragma GCC unroll 4
       for (int slot = 0; slot < Cell::Z; ++slot) {
         const long k = j * Cell::Z + slot * L;
-        Vec<T> sum = load(bias + k);
+        Vec<T> sum = load(plus + k);
         if (slot >= Cell::X_FIRST && slot < Cell::X_FIRST + Cell::X_GATES) {
           const Vec<T> hat = (load(z + k) - x.mean) * x.scale;
-          sum += hat * load(gain_x + k);
-          if (saved) store(saved + (kept.hat_x + Cell::x_gate(slot)) * H + j, hat, n);
+          sum += hat * load(by_x + k);
+          if (hat_x) store(hat_x + Cell::x_gate(slot) * H + j, hat, n);
         }
-        if (apart() && slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES) {
+        if (both && slot >= Cell::H_FIRST && slot < Cell::H_FIRST + Cell::H_GATES) {
           const Vec<T> hat = (load(zh + k) - h.mean) * h.scale;
-          sum += hat * load(gain_h + k);
-          if (saved) store(saved + (kept.hat_h + Cell::h_gate(slot)) * H + j, hat, n);
+          sum += hat * load(by_h + k);
+          if (hat_h) store(hat_h + Cell::h_gate(slot) * H + j, hat, n);
         }
         store(sums + slot * L, sum);
       }
       at.j = j;
       if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(j);
       store(m + j, Cell::forward(s, at, sums, Cell::STATES > 1 ? Vec<T>{} : load(old + j), c ? c + j : nullptr, nullptr, n));
-      if (c && saved) store(saved + kept.c * H + j, load(c + j), n);
+      if (Cell::STATES == 1) return;
+      if (kept_c) store(kept_c + j, load(c + j), n);
+      if (j == 0) of_c.begin(load(at.row), n);
+      of_c.add(load(at.row + j), n);
     });
-    if (Cell::STATES > 1) normalise_c(o, r, saved);
+    if (Cell::STATES > 1) normalise_c(o, r, of_c.of(H), saved);
+  }
+
+  // What a panel adds to the moments of its rows, while it is in the first cache.
+  void gather(const Own& o, long live, long u, bool first, const T* z, long z_row) const {
+    const long left = s.hidden - panels.first(u), most = Cell::UNITS * L;
+    for (long r = 0; r < live; ++r) {
+      const T *zx = z + r * z_row + Cell::X_FIRST * L, *zh = o.zh + r * z_stride() + panels.z_offset(u) + Cell::H_FIRST * L;
+      Moments<T> x = o.moments[2 * r], h = o.moments[2 * r + 1];
+      by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
+        if (first && v == 0) x.begin(load(zx), n);
+        for (int k = 0; k < Cell::X_GATES; ++k) x.add(load(zx + v * Cell::Z + k * L), n);
+        if (!apart()) return;
+        if (first && v == 0) h.begin(load(zh), n);
+        for (int k = 0; k < Cell::H_GATES; ++k) h.add(load(zh + v * Cell::Z + k * L), n);
+      });
+      o.moments[2 * r] = x, o.moments[2 * r + 1] = h;
+    }
   }
 
   // m = o tanh(LN(c')): m holds o, the row beside it c'.
-  void normalise_c(const Own& o, long r, T* saved) const {
+  void normalise_c(const Own& o, long r, Stats<T> stats, T* saved) const {
     const auto& norm = s.options.norm_c;
     T *m = o.m + r * hidden_stride, *c = o.row + r * hidden_stride;
-    const auto stats = statistics<T, 1>(c, 1, s.hidden);
     by_vectors<T>(s.hidden, [&](long j, auto n) {
       const Vec<T> hat = (load(c + j) - stats.mean) * stats.scale;
       store(m + j, load(m + j) * tanh_of<T>(hat * load(norm.gain + j, n) + load(norm.shift + j, n)));

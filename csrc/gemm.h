@@ -7,6 +7,7 @@
 #pragma once
 
 #include "simd.h"
+#include "walk.h"
 
 namespace {
 
@@ -104,8 +105,10 @@ void product(long rows, long K, const T* a, long row, long step, const T* panel,
   }
 }
 
-inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 template <class T> inline long padded(long n) { return ceil_div(n, LANES<T>) * LANES<T>; }
+
+// A row of so many numbers in whole vectors, and one more where rows would lie so that they share few places of a cache.
+template <class T> inline long spread(long n) { return padded<T>(n) + (padded<T>(n) % (8 * LANES<T>) ? 0 : LANES<T>); }
 
 // Columns cut into panels of at most WIDEST vectors; the last one is as narrow as it can be.
 template <class T> struct Panels {

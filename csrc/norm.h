@@ -35,24 +35,25 @@ template <class T> OST_INLINE Vec<T> ones(int n) {
   return v;
 }
 
-// In one pass, of what is left when a number near the mean is taken away: so no large squares cancel. That number is the
-// mean of the first vector, or of what there is of it.
-template <class T, int SLOTS> Stats<T> statistics(const T* row, long spread, long hidden) {
-  constexpr int L = LANES<T>;
-  const int first = int(hidden < L ? hidden : L);
-  const T near = total<T>(load(row, first)) / T(first);
-  Vec<T> sums[2]{}, squares[2]{};
-  by_vectors<T>(hidden, [&](long j, auto n) {
-    const Vec<T> middle = near * ones<T>(n);
-    for (int k = 0; k < SLOTS; ++k) {
-      const Vec<T> d = load(row + j * spread + k * L, n) - middle;
-      sums[k % 2] += d, squares[k % 2] += d * d;
-    }
-  });
-  const T count = T(SLOTS * hidden), off = total<T>(sums[0] + sums[1]) / count;
-  const T variance = total<T>(squares[0] + squares[1]) / count - off * off;
-  return {near + off, T(1) / std::sqrt((variance > 0 ? variance : T(0)) + T(1e-5))};
-}
+// Mean and variance of a row, gathered piece by piece, of what is left when a number near the mean is taken away: so no
+// large squares cancel. That number is the mean of the first vector, or of what there is of it.
+template <class T> struct Moments {
+  Vec<T> near, sum, squares;
+
+  // A vector with n lanes that count.
+  OST_INLINE void begin(Vec<T> v, int n) {
+    near = splat<T>(total<T>(v * ones<T>(n)) / T(n));
+    sum = squares = Vec<T>{};
+  }
+  OST_INLINE void add(Vec<T> v, int n) {
+    const Vec<T> d = n == LANES<T> ? v - near : (v - near) * ones<T>(n);
+    sum += d, squares += d * d;
+  }
+  Stats<T> of(long count) const {
+    const T off = total<T>(sum) / T(count), variance = total<T>(squares) / T(count) - off * off;
+    return {near[0] + off, T(1) / std::sqrt((variance > 0 ? variance : T(0)) + T(1e-5))};
+  }
+};
 
 // From d LN(v) to dv, of a dense row whose normed values are `hat`: first all its vectors are taken, then comes the rest.
 template <class T> class NormBackward {

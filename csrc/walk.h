@@ -9,6 +9,8 @@
 
 namespace {
 
+inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
+
 // Hands out 64-byte aligned pieces of one block; with no block it only counts. AddressSanitizer is told that nothing
 // lies between two pieces, so that each one's end is watched.
 struct Arena {
@@ -43,16 +45,24 @@ template <class T> bool restarts(const Scan<T>& s, long b, long t) {
 template <class T> struct Walk {
   const Scan<T>& s;
   long* rows;  // of the batch, longest first: the live ones are always the first few
+  long* groups;
   long count;
 
-  // Without lengths a thread has neighbouring rows, so that their x can be read in place; with
-  // lengths the sorted rows are dealt out like cards, so that threads have equal work.
-  Walk(const Scan<T>& s, int thread, long* room) : s(s), rows(room), count(0) {
-    if (!s.lengths) {
-      for (long b = s.batch * thread / s.threads; b < s.batch * (thread + 1) / s.threads; ++b) rows[count++] = b;
-    } else {
-      for (long i = thread; i < s.batch; i += s.threads) rows[count++] = s.order[i];
+  // Rows fall into groups, however many threads there are, and a thread has whole groups. Without lengths a group's rows
+  // lie side by side, so that their x can be read in place; with lengths the sorted rows are dealt out like cards, so that
+  // threads have equal work. `room`: `most` twice.
+  Walk(const Scan<T>& s, int thread, long* room, long of_all)
+      : s(s), rows(room), groups(room + most(s, of_all)), count(0) {
+    const long first = of_all * thread / s.threads, last = of_all * (thread + 1) / s.threads;
+    for (long i = 0; i < s.batch; ++i) {
+      const long group = s.lengths ? i % of_all : ((i + 1) * of_all - 1) / s.batch;
+      const bool mine = s.lengths ? group % s.threads == thread : group >= first && group < last;
+      if (mine) rows[count] = s.lengths ? s.order[i] : i, groups[count++] = group;
     }
+  }
+  // Rows that a thread has at most.
+  static long most(const Scan<T>& s, long of_all) {
+    return of_all ? ceil_div(of_all, s.threads) * ceil_div(s.batch, of_all) : 0;
   }
 
   long longest() const { return count ? s.steps(rows[0]) : 0; }

@@ -16,6 +16,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 64;  // steps that are worth their splitting
+  static constexpr long AHEAD = 2;   // vectors
   const bool tiled;
   T* const sums_of_steps;
 
@@ -258,7 +259,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       const int wide = int(left < L ? left : L);
       tiles_of_columns(rows.dz, from, wide, count, to + q * blocks_of(count) * PARTS);
       Vec<T> sum[4] = {first ? Vec<T>{} : load(sums + q * L)};
-      for (long k = 0; k < count; ++k) sum[k % 4] += load(rows.dz[k] + from, wide);
+      for (long k = 0; k < count; ++k) {
+        sum[k % 4] += load(rows.dz[k] + from, wide);
+        __builtin_prefetch(rows.dz[k] + from + AHEAD * L);  // rows lie far from each other: of each its next lines
+      }
       store(sums + q * L, (sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
   }
