@@ -17,7 +17,7 @@ template <class T> struct Packing {
   bool tiled;
 
   Packing() : K(0), tiled(false) {}
-  Packing(long K, long rows) : K(K), tiled(TILES<T> && rows >= LEAST && K >= DEEP && 2 * blocks_of(K) * DEEP <= 3 * K) {}
+  Packing(long K, long rows) : K(K), tiled(TILES<T> && rows >= LEAST && K >= 3 * DEEP / 2 && 2 * blocks_of(K) * DEEP <= 3 * K) {}
 
   // Numbers that one vector of columns takes.
   long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }
@@ -78,6 +78,7 @@ template <class T> class Left {
     }
   };
 
+  Left() : Left(nullptr, 0) {}
   Left(const T* at, long row) : at_(at), row_(row), tiles_(nullptr), odd_(nullptr) {}
 
   Left(const Packing<T>& packing, long rows, const T* at, long row, const Room& room) : Left(at, row) {

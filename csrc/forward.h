@@ -20,6 +20,7 @@ namespace {
 
 constexpr long FEW_ROWS = 5;      // up to here the input's product is done ahead of the time loop
 constexpr long STEPS_AHEAD = 32;  // that many steps at a time
+constexpr long BLOCK_AHEAD = 2;   // and where large weights would pass through the caches at every step: that many
 
 template <class T, class Cell> class Forward {
   static constexpr int L = LANES<T>;
@@ -40,7 +41,7 @@ template <class T, class Cell> class Forward {
   struct Own {
     long* rows;
     T *h[2], *c, *seen, *x, *z;
-    typename Left<T>::Room x_room, h_room;
+    typename Left<T>::Room x_room[BLOCK_AHEAD], h_room;
     TileShapes* shapes;
     Moments<T>* moments;      // of W x and of R h, of each row
     T *zh, *m, *row, *reset;  // with options: R h for its own norm, h before projection, a row beside, r h
@@ -62,11 +63,11 @@ template <class T, class Cell> class Forward {
     Arena arena{scratch};
     char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(lay_out(nullptr));
     Own own[MOST_THREADS];
-    for (int i = 0; i < s.threads; ++i) own[i] = carve(arena);
+    for (int i = 0; i < std::max(s.threads, most_in_team()); ++i) own[i] = carve(arena);
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {
-      as_a_team(own[0], team);
+      as_a_team(own, team);
     } else {
       parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
       parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
@@ -126,11 +127,16 @@ template <class T, class Cell> class Forward {
       }
   }
 
-  long most_rows() const { return ceil_div(s.batch, s.threads); }
-  long ahead() const { return s.time < STEPS_AHEAD ? s.time : STEPS_AHEAD; }
-  bool few() const { return most_rows() <= FEW_ROWS; }
+  long most_rows() const { return most_in_team() > 1 ? s.batch : ceil_div(s.batch, s.threads); }
+  bool few() const { return ceil_div(s.batch, s.threads) <= FEW_ROWS; }
+  bool large() const { return !Cell::OPTIONS && !few() && weights() * long(sizeof(T)) >= 4 * FAR; }
+  bool early() const { return few() || large(); }  // whether the input's product is done ahead
+  long ahead() const { return std::min(s.time, few() ? STEPS_AHEAD : large() ? BLOCK_AHEAD : 1); }
   // Of a row of z: of all its panels, where they are needed together.
-  long z_stride() const { return few() || whole() ? spread<T>(panels.z_width()) : Cell::Z * Cell::UNITS * L; }
+  long z_stride() const { return early() || whole() ? spread<T>(panels.z_width()) : Cell::Z * Cell::UNITS * L; }
+  // From a row of z to the next, and from a step to the next.
+  long z_row() const { return few() ? ahead() * z_stride() : z_stride(); }
+  long z_step() const { return few() ? z_stride() : filled(most_rows()) * z_stride(); }
 
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
@@ -139,13 +145,12 @@ template <class T, class Cell> class Forward {
     o.h[0] = arena.take<T>(all), o.h[1] = arena.take<T>(all);
     o.c = arena.take<T>(Cell::STATES > 1 ? units : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
-    o.x = arena.take<T>(s.lengths ? n * s.input : 0);
-    const long z_row = z_stride();
-    const long at_once = few() ? ahead() : n;  // rows of one product with x
-    o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n)) * z_row);
+    o.x = arena.take<T>(s.lengths ? (large() ? ahead() : 1) * n * s.input : 0);
+    o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n) * ahead()) * z_stride());
     o.moments = arena.take<Moments<T>>(normed() ? 2 * n : 0);
-    o.zh = arena.take<T>(apart() ? filled(n) * z_row : 0);
-    o.x_room = Left<T>::Room::in(arena, of_x, at_once), o.h_room = Left<T>::Room::in(arena, of_h, n);
+    o.zh = arena.take<T>(apart() ? filled(n) * z_stride() : 0);
+    for (long i = 0; i < (large() ? ahead() : 1); ++i) o.x_room[i] = Left<T>::Room::in(arena, of_x, few() ? ahead() : n);
+    o.h_room = Left<T>::Room::in(arena, of_h, n);
     o.m = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(whole() ? units : 0);
     o.reset = arena.take<T>(reset_before() ? units : 0);
@@ -160,7 +165,7 @@ template <class T, class Cell> class Forward {
     long live = rows.count;
     for (long t = 0; t < rows.longest(); ++t) {
       live = rows.live(t, live);
-      if (few() && t % ahead() == 0) input_ahead(rows, o, t, live, all);
+      if (early() && t % ahead() == 0) input_ahead(rows, o, t, live, all);
       step(rows, o, t, live, all);
       leave_all(rows, o, t, live);
     }
@@ -179,31 +184,44 @@ template <class T, class Cell> class Forward {
       if (s.steps(rows.rows[r]) == t + 1) leave(rows, o, r);
   }
 
-  // One row shared by a team ------------------------------------------------------------------------
+  // All rows shared by a team -----------------------------------------------------------------------
 
-  // How many threads share the units of a single row: they meet at every step, which must cost less than it saves.
-  int team_size() const {
-    if (Cell::OPTIONS || s.batch > 1 || s.resets || s.mask || s.packed) return 1;
-    const long most = std::min<long>({s.team, panels.count(), MOST_IN_TEAM});
-    return most > 1 && meeting_pays(double(h_gates()) * s.hidden * s.hidden) ? int(most) : 1;
+  // How many threads may share the units of all rows, where sharing out the rows does less: one row cannot be, and large
+  // weights would pass through each thread's caches at every step.
+  int most_in_team() const {
+    if (Cell::OPTIONS || s.resets || s.mask || s.packed || s.team > MOST_IN_TEAM) return 1;
+    if (s.batch > 1 && (few() || weights() * long(sizeof(T)) < FAR)) return 1;
+    return int(std::min<long>({s.team, panels.count(), MOST_IN_TEAM}));
   }
+  // They meet at every step, which must cost less than it saves.
+  int team_size() const {
+    const int most = most_in_team();
+    return most > 1 && meeting_pays(double(s.batch) * h_gates() * s.hidden * s.hidden) ? most : 1;
+  }
+  long weights() const { return (Cell::X_GATES * of_x.each() + h_gates() * of_h.each()) * panels.vectors(); }  // numbers
 
-  void as_a_team(const Own& own, int wanted) const {
-    const Walk<T> rows(s, 0, own.rows, s.batch);
-    enter_all(rows, own);
+  void as_a_team(const Own* own, int wanted) const {
+    Scan<T> alone = s;
+    alone.threads = 1;
+    const Walk<T> rows(alone, 0, own->rows, s.batch);
+    enter_all(rows, *own);
     Meeting meeting;
     team_of(wanted, [&](int thread, int threads) {
-      Own o = own;  // its two rows of h change places at every step, for each thread alike
+      Own o = own[thread];
+      o.h[0] = own->h[0], o.h[1] = own->h[1], o.c = own->c;  // h's two places change at every step, for each thread alike
+      if (few()) o.z = own->z;
       TileShapes shapes;
       o.shapes = &shapes;
       const Share mine{panels.begin(thread, threads), panels.begin(thread + 1, threads)};
       fill(thread, threads);
       meeting.wait(thread, threads);
+      long live = rows.count;
       for (long t = 0; t < rows.longest(); ++t) {
-        if (t % ahead() == 0) input_ahead(rows, o, t, 1, mine);
-        step(rows, o, t, 1, mine);
+        live = rows.live(t, live);
+        if (early() && t % ahead() == 0) input_ahead(rows, o, t, live, mine);
+        step(rows, o, t, live, mine);
         meeting.wait(thread, threads);
-        if (thread == 0) leave_all(rows, o, t, 1);
+        if (thread == 0) leave_all(rows, o, t, live);
       }
     });
   }
@@ -215,14 +233,30 @@ template <class T, class Cell> class Forward {
       copy_padded(o.c + r * hidden_stride, state[1] ? state[1] + b * s.hidden : nullptr, s.hidden, hidden_stride);
   }
 
-  // The input's product of the steps to come, one row of the batch at a time: its steps are the tile's rows.
+  // The input's product of the steps to come: step by step, or one row of the batch at a time, when its steps are the
+  // tile's rows.
   void input_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
+    if (few()) return rows_ahead(rows, o, t, live, share);
+    struct {
+      Left<T> x;
+      long live;
+    } steps[BLOCK_AHEAD];
+    const long count = std::min(ahead(), rows.longest() - t);
+    for (long i = 0; i < count; ++i) {
+      live = rows.live(t + i, live);
+      steps[i] = {gather(rows, o, t + i, live), live};
+    }
+    for (long u = share.first; u < share.last; ++u)
+      for (long i = 0; i < count; ++i)
+        input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), nullptr);
+  }
+  void rows_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
     const long width = z_stride();
     for (long r = 0; r < live; ++r) {
       const long b = rows.rows[r], left = s.steps(b) - t, n = left < ahead() ? left : ahead();
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
       T* z = o.z + r * ahead() * width;
-      const Left<T> steps(of_x, n, x, s.reverse ? -s.x_step : s.x_step, o.x_room);
+      const Left<T> steps(of_x, n, x, s.reverse ? -s.x_step : s.x_step, o.x_room[0]);
       for (long u = share.first; u < share.last; ++u) {
         const int Q = Cell::X_GATES * panels.units(u);
         const long at = panels.z_offset(u), wide = Cell::Z * panels.units(u) * L * sizeof(T);
@@ -235,34 +269,26 @@ template <class T, class Cell> class Forward {
   }
 
   void step(const Walk<T>& rows, Own& o, long t, long live, Share share) const {
-    const long z_all = z_stride();
     scale(rows, o, t, live);
     const T* seen = s.mask ? o.seen : o.h[0];
-    const Left<T> h(of_h, live, seen, stride, o.h_room), x = few() ? h : gather(rows, o, t, live);
-    const long weights = (Cell::X_GATES * of_x.each() + h_gates() * of_h.each()) * panels.vectors();
-    const long z_row = few() ? ahead() * z_all : z_all;
-    T* z_first = few() ? o.z + t % ahead() * z_all : o.z;
+    const Left<T> h(of_h, live, seen, stride, o.h_room), x = early() ? h : gather(rows, o, t, live);
+    const long z_row = this->z_row();
+    T* z_first = early() ? o.z + t % ahead() * z_step() : o.z;
     // Up at one step and down at the next: what was used last is still in the caches.
     const long n = share.last - share.first, turn = t % 2 ? -1 : 1;
     long u = t % 2 ? share.last - 1 : share.first;
     for (long i = 0; i < n; ++i, u += turn) {
-      const int units = panels.units(u), qx = Cell::X_GATES * units, qh = h_gates() * units;
-      const T *w = W + panels.offset(u, of_x, Cell::X_GATES), *m = R + panels.offset(u, of_h, h_gates());
+      const int qh = h_gates() * panels.units(u);
+      const T* m = R + panels.offset(u, of_h, h_gates());
       const bool last = i + 1 == n;
-      T* z = few() || whole() ? z_first + panels.z_offset(u) : o.z;
-      if (!few()) {
-        const T* b = normed() ? zero : bias + panels.z_offset(u);
-        for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
-          store(z + r * z_row + Cell::X_GATES * L, load(b + Cell::X_GATES * L));
-        const T* next = last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), weights);
-        x.times(of_x, live, w, qx, b, 0L, z, z_row, *o.shapes, next, s.input * qx * L);
-      }
+      T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
+      if (!early()) input(x, o, live, u, z, last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), weights()));
       T* zh = z + Cell::H_FIRST * L;
       const long panel = width() * qh * L;
-      const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), weights);
+      const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), weights());
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
-        h.times(of_h, live, m, qh, zero, 0L, own, z_all, *o.shapes, next, panel);
+        h.times(of_h, live, m, qh, zero, 0L, own, z_stride(), *o.shapes, next, panel);
       } else {
         h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
       }
@@ -292,13 +318,23 @@ template <class T, class Cell> class Forward {
     }
   }
 
+  // The input's part of panel u of z.
+  void input(const Left<T>& x, const Own& o, long live, long u, T* z, const T* next) const {
+    const int Q = Cell::X_GATES * panels.units(u);
+    const T* init = normed() ? zero : bias + panels.z_offset(u);
+    for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
+      store(z + r * z_row() + Cell::X_GATES * L, load(init + Cell::X_GATES * L));
+    x.times(of_x, live, W + panels.offset(u, of_x, Cell::X_GATES), Q, init, 0L, z, z_row(), *o.shapes, next, s.input * Q * L);
+  }
+
   // x of the live rows: in place where they are evenly spaced, else side by side in scratch.
   Left<T> gather(const Walk<T>& rows, const Own& o, long t, long live) const {
-    if (!s.lengths)
-      return {of_x, live, s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step, s.x_row, o.x_room};
-    for (long r = 0; r < live; ++r)
-      std::memcpy(o.x + r * s.input, s.x + rows.rows[r] * s.x_row + rows.place(r, t) * s.x_step, s.input * sizeof(T));
-    return {of_x, live, o.x, s.input, o.x_room};
+    const long i = large() ? t % ahead() : 0;
+    T* to = o.x + i * most_rows() * s.input;
+    for (long r = 0; s.lengths && r < live; ++r)
+      std::memcpy(to + r * s.input, s.x + rows.rows[r] * s.x_row + rows.place(r, t) * s.x_step, s.input * sizeof(T));
+    if (s.lengths) return {of_x, live, to, s.input, o.x_room[i]};
+    return {of_x, live, s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step, s.x_row, o.x_room[i]};
   }
 
   // What is kept of row r's step, or null.

@@ -27,7 +27,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   };
 
   WeightGradients(const Base& layer, Arena& arena)
-      : Base(layer), tiled(TILES<T> && H >= 2 * TILE && s.batch * s.time >= LEAST),
+      : Base(layer), tiled(TILES<T> && H >= 8 * TILE && s.batch * s.time >= LEAST),
         sums_of_steps(arena.take<T>(ranges().numbers())) {}
 
   Own carve(Arena& arena) const {
