@@ -43,7 +43,6 @@ template <class T, class Cell> class Forward {
     T *h[2], *c, *seen, *x, *z;
     typename Left<T>::Room x_room[BLOCK_AHEAD], h_room;
     TileShapes* shapes;
-    Moments<T>* moments;      // of W x and of R h, of each row
     T *zh, *m, *row, *reset;  // with options: R h for its own norm, h before projection, a row beside, r h
   };
 
@@ -147,7 +146,6 @@ template <class T, class Cell> class Forward {
     o.seen = arena.take<T>(s.mask ? all : 0);
     o.x = arena.take<T>(s.lengths ? (large() ? ahead() : 1) * n * s.input : 0);
     o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n) * ahead()) * z_stride());
-    o.moments = arena.take<Moments<T>>(normed() ? 2 * n : 0);
     o.zh = arena.take<T>(apart() ? filled(n) * z_stride() : 0);
     for (long i = 0; i < (large() ? ahead() : 1); ++i) o.x_room[i] = Left<T>::Room::in(arena, of_x, few() ? ahead() : n);
     o.h_room = Left<T>::Room::in(arena, of_h, n);
@@ -292,7 +290,6 @@ template <class T, class Cell> class Forward {
       } else {
         h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
       }
-      if (normed()) gather(o, live, u, i == 0, z, z_row);
       if (whole()) continue;
       if (into_m()) {
         for (long r = 0; r < live; ++r) {
@@ -432,8 +429,8 @@ template <class T, class Cell> class Forward {
   void made_of_normed(const Own& o, long b, long p, long r, const T* z, T* saved) const {
     const long H = s.hidden;
     const T* zh = apart() ? o.zh + r * z_stride() : z;
-    const Stats<T> x = o.moments[2 * r].of(Cell::X_GATES * H);
-    const Stats<T> h = apart() ? o.moments[2 * r + 1].of(Cell::H_GATES * H) : Stats<T>{};
+    const Stats<T> x = of_slots<Cell::X_GATES>(z + Cell::X_FIRST * L);
+    const Stats<T> h = apart() ? of_slots<Cell::H_GATES>(zh + Cell::H_FIRST * L) : Stats<T>{};
     if (saved) {
       T* numbers = saved + kept.slots * H;
       std::memset(numbers, 0, NUMBERS * sizeof(T));
@@ -477,21 +474,15 @@ template <class T, class Cell> class Forward {
     if (Cell::STATES > 1) normalise_c(o, r, of_c.of(H), saved);
   }
 
-  // What a panel adds to the moments of its rows, while it is in the first cache.
-  void gather(const Own& o, long live, long u, bool first, const T* z, long z_row) const {
-    const long left = s.hidden - panels.first(u), most = Cell::UNITS * L;
-    for (long r = 0; r < live; ++r) {
-      const T *zx = z + r * z_row + Cell::X_FIRST * L, *zh = o.zh + r * z_stride() + panels.z_offset(u) + Cell::H_FIRST * L;
-      Moments<T> x = o.moments[2 * r], h = o.moments[2 * r + 1];
-      by_vectors<T>(left < most ? left : most, [&](long v, auto n) {
-        if (first && v == 0) x.begin(load(zx), n);
-        for (int k = 0; k < Cell::X_GATES; ++k) x.add(load(zx + v * Cell::Z + k * L), n);
-        if (!apart()) return;
-        if (first && v == 0) h.begin(load(zh), n);
-        for (int k = 0; k < Cell::H_GATES; ++k) h.add(load(zh + v * Cell::Z + k * L), n);
-      });
-      o.moments[2 * r] = x, o.moments[2 * r + 1] = h;
-    }
+  // Mean and scale of some slots of a row of z.
+  template <int SLOTS> Stats<T> of_slots(const T* z) const {
+    Moments<T> moments[2];  // two sums, which do not wait for each other
+    by_vectors<T>(s.hidden, [&](long j, auto n) {
+      if (j == 0) moments[0].begin(load(z), n), moments[1] = moments[0];
+      for (int k = 0; k < SLOTS; ++k) moments[k % 2].add(load(z + j * Cell::Z + k * L), n);
+    });
+    moments[0].join(moments[1]);
+    return moments[0].of(SLOTS * s.hidden);
   }
 
   // m = o tanh(LN(c')): m holds o, the row beside it c'.

@@ -1,7 +1,4 @@
 // Layer norm of one row of numbers (Ba 2016), forward and backward.
-//
-// A row may lie in slots: the vector of units j, slot s, begins at row + j * spread + s * LANES. What lies past the
-// last unit is not looked at.
 #pragma once
 
 #include <cmath>
@@ -49,6 +46,8 @@ template <class T> struct Moments {
     const Vec<T> d = n == LANES<T> ? v - near : (v - near) * ones<T>(n);
     sum += d, squares += d * d;
   }
+  // What another took that began with the same vector.
+  void join(const Moments& other) { sum += other.sum, squares += other.squares; }
   Stats<T> of(long count) const {
     const T off = total<T>(sum) / T(count), variance = total<T>(squares) / T(count) - off * off;
     return {near[0] + off, T(1) / std::sqrt((variance > 0 ? variance : T(0)) + T(1e-5))};

@@ -174,7 +174,7 @@ def test_thousands_of_random_cases():
         compare(inputs, plan, 1e-10)
 
 
-@pytest.mark.parametrize("isa", ["plain", "avx2"])
+@pytest.mark.parametrize("isa", ["plain", "avx2", "avx512"])
 def test_other_instruction_sets(isa):
     """The same tests of this file with the kernels of a lesser machine."""
     if os.environ.get("OSTINATO_ISA"):

@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 BUILDS = {  # sanitizer -> instruction sets, cases
     "address,undefined": ("avx2", 1500),
     "thread": ("avx2", 600),
-    "": ("plain;avx512", 3000),
+    "": ("plain;avx512;amx", 3000),
 }
 
 
 def here(isa):
     """Whether this machine has it."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    return isa == "plain" or f" {isa}f " in flags or f" {isa} " in flags
+    return isa == "plain" or any(f" {isa}{more} " in flags for more in ("", "f", "_bf16"))
 
 
 def run(*words, **more):
