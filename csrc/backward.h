@@ -282,7 +282,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (long p = 0; projected() && p < m_panels.count(); ++p)
       product(live, O, o.dh, stride, 1L, P + m_panels.offset(p, O), m_panels.vectors(p), zero, 0L,
               o.dm + m_panels.start(p), hidden_stride);
-    for (long r = 0; r < live; ++r) step_of(rows, o, t, r, r + 1 < live ? saved_at(rows, t, r + 1) : t ? saved_at(rows, t - 1, 0) : nullptr);
+    for (long r = 0; r < live; ++r) {
+      const T* soon = r + 1 < live ? saved_at(rows, t, r + 1) : t > 0 ? saved_at(rows, t - 1, 0) : nullptr;
+      step_of(rows, o, t, r, soon);
+    }
     if (reset_before()) reset(rows, o, t, live);
   }
 
@@ -303,10 +306,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     });
   }
 
-  // From the gradient of m to that of z, of row r.
   const T* saved_at(const Walk<T>& rows, long t, long r) const {
     return s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width();
   }
+  // From the gradient of m to that of z, of row r. What lies at `soon` is needed next: it is called in time.
   void step_of(const Walk<T>& rows, const Own& o, long t, long r, const T* soon) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
     const bool again = rows.restarts(r, t), zoned = s.options.zoned;

@@ -8,16 +8,17 @@
 
 namespace {
 
-// Which of the two a right factor with K rows is packed for. It hangs on the sizes of the whole call alone: a thread's share
-// of the rows must not change a bit.
+// Which of the two a right factor with K rows is packed for. It hangs on the sizes of the whole call alone: a thread's
+// share of the rows must not change a bit.
 template <class T> struct Packing {
   static constexpr int L = LANES<T>;
-  static constexpr long LEAST = 16;  // rows, in the whole batch, that are worth their splitting
+  static constexpr long LEAST = 16;  // rows, in the whole batch, that are worth their splitting; and of k:
+  static bool worth(long K) { return K >= 3 * DEEP / 2 && 2 * blocks_of(K) * DEEP <= 3 * K; }
   long K;
   bool tiled;
 
   Packing() : K(0), tiled(false) {}
-  Packing(long K, long rows) : K(K), tiled(TILES<T> && rows >= LEAST && K >= 3 * DEEP / 2 && 2 * blocks_of(K) * DEEP <= 3 * K) {}
+  Packing(long K, long rows) : K(K), tiled(TILES<T> && rows >= LEAST && worth(K)) {}
 
   // Numbers that one vector of columns takes.
   long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }
@@ -74,7 +75,8 @@ template <class T> class Left {
     uint8_t* odd;
     static Room in(Arena& arena, const Packing<T>& packing, long rows) {
       if (!packing.tiled) return {};
-      return {arena.take<Tile>(tiles_of(rows) * blocks_of(packing.K) * PARTS), arena.take<uint8_t>(tiles_of(rows) * TILE)};
+      const long tiles = tiles_of(rows);
+      return {arena.take<Tile>(tiles * blocks_of(packing.K) * PARTS), arena.take<uint8_t>(tiles * TILE)};
     }
   };
 
@@ -85,10 +87,11 @@ template <class T> class Left {
     if (!packing.tiled) return;
     if constexpr (TILES<T>) {
       const int height = height_of(rows);
-      const long each = blocks_of(packing.K) * PARTS;
+      const long blocks = blocks_of(packing.K);
       tiles_ = room.tiles;
       for (long r = 0; r < filled(rows); ++r) {
-        const bool whole = split_row(at + r * row, r < rows ? packing.K : 0, blocks_of(packing.K), tiles_ + r / height * each, int(r % height));
+        Tile* to = tiles_ + r / height * blocks * PARTS;
+        const bool whole = split_row(at + r * row, r < rows ? packing.K : 0, blocks, to, int(r % height));
         room.odd[r] = !whole;
         if (!whole) odd_ = room.odd;
       }
@@ -96,8 +99,8 @@ template <class T> class Left {
   }
 
   // z = init + this times a panel of Q vectors.
-  void times(const Packing<T>& packing, long rows, const T* panel, int Q, const T* init, long init_row, T* z, long z_row,
-             TileShapes& shapes, const T* next = nullptr, long numbers = 0) const {
+  void times(const Packing<T>& packing, long rows, const T* panel, int Q, const T* init, long init_row, T* z,
+             long z_row, TileShapes& shapes, const T* next = nullptr, long numbers = 0) const {
     if constexpr (TILES<T>) {
       if (packing.tiled) {
         const Tile* b = reinterpret_cast<const Tile*>(panel);

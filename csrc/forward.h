@@ -48,7 +48,8 @@ template <class T, class Cell> class Forward {
 
  public:
   explicit Forward(const Scan<T>& s)
-      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time), of_h(s.output, s.batch), n_panels{s.hidden}, p_panels{s.output}, hidden_stride(spread<T>(s.hidden)),
+      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time), of_h(s.output, s.batch), n_panels{s.hidden},
+        p_panels{s.output}, hidden_stride(spread<T>(s.hidden)),
         stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
@@ -147,7 +148,8 @@ template <class T, class Cell> class Forward {
     o.x = arena.take<T>(s.lengths ? (large() ? ahead() : 1) * n * s.input : 0);
     o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n) * ahead()) * z_stride());
     o.zh = arena.take<T>(apart() ? filled(n) * z_stride() : 0);
-    for (long i = 0; i < (large() ? ahead() : 1); ++i) o.x_room[i] = Left<T>::Room::in(arena, of_x, few() ? ahead() : n);
+    for (long i = 0; i < (large() ? ahead() : 1); ++i)
+      o.x_room[i] = Left<T>::Room::in(arena, of_x, few() ? ahead() : n);
     o.h_room = Left<T>::Room::in(arena, of_h, n);
     o.m = arena.take<T>(Cell::OPTIONS ? units : 0);
     o.row = arena.take<T>(whole() ? units : 0);
@@ -206,7 +208,8 @@ template <class T, class Cell> class Forward {
     Meeting meeting;
     team_of(wanted, [&](int thread, int threads) {
       Own o = own[thread];
-      o.h[0] = own->h[0], o.h[1] = own->h[1], o.c = own->c;  // h's two places change at every step, for each thread alike
+      // h's two places change at every step, for each thread alike.
+      o.h[0] = own->h[0], o.h[1] = own->h[1], o.c = own->c;
       if (few()) o.z = own->z;
       TileShapes shapes;
       o.shapes = &shapes;
@@ -258,7 +261,8 @@ template <class T, class Cell> class Forward {
       for (long u = share.first; u < share.last; ++u) {
         const int Q = Cell::X_GATES * panels.units(u);
         const long at = panels.z_offset(u), wide = Cell::Z * panels.units(u) * L * sizeof(T);
-        for (long i = 0; i < n; ++i) std::memcpy(z + i * width + at, normed() ? zero : bias + at, wide);  // norm: bias later
+        const T* init = normed() ? zero : bias + at;  // norm: bias later
+        for (long i = 0; i < n; ++i) std::memcpy(z + i * width + at, init, wide);
         const T* w = W + panels.offset(u, of_x, Cell::X_GATES);
         T* to = z + at + Cell::X_FIRST * L;
         steps.times(of_x, n, w, Q, to, width, to, width, *o.shapes);
@@ -280,7 +284,10 @@ template <class T, class Cell> class Forward {
       const T* m = R + panels.offset(u, of_h, h_gates());
       const bool last = i + 1 == n;
       T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
-      if (!early()) input(x, o, live, u, z, last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), weights()));
+      if (!early()) {
+        const T* next = last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), weights());
+        input(x, o, live, u, z, next);
+      }
       T* zh = z + Cell::H_FIRST * L;
       const long panel = width() * qh * L;
       const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), weights());
@@ -294,7 +301,8 @@ template <class T, class Cell> class Forward {
       if (into_m()) {
         for (long r = 0; r < live; ++r) {
           const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
-          made(o, rows.rows[r], rows.place(r, t), r, first, left < most ? left : most, z + r * z_row, saved_of(rows, t, r));
+          const long b = rows.rows[r], p = rows.place(r, t), count = left < most ? left : most;
+          made(o, b, p, r, first, count, z + r * z_row, saved_of(rows, t, r));
         }
       } else {
         pointwise(rows, o, t, live, u, z, z_row);
@@ -321,7 +329,8 @@ template <class T, class Cell> class Forward {
     const T* init = normed() ? zero : bias + panels.z_offset(u);
     for (long r = 0; Cell::Z > Cell::X_GATES && r < live; ++r)  // slots that the input does not fill
       store(z + r * z_row() + Cell::X_GATES * L, load(init + Cell::X_GATES * L));
-    x.times(of_x, live, W + panels.offset(u, of_x, Cell::X_GATES), Q, init, 0L, z, z_row(), *o.shapes, next, s.input * Q * L);
+    const T* w = W + panels.offset(u, of_x, Cell::X_GATES);
+    x.times(of_x, live, w, Q, init, 0L, z, z_row(), *o.shapes, next, s.input * Q * L);
   }
 
   // x of the live rows: in place where they are evenly spaced, else side by side in scratch.
@@ -356,7 +365,8 @@ template <class T, class Cell> class Forward {
         if (Cell::OPTIONS) at.j = j, at.raw = kept.raw;
         if (zoned && Cell::STATES > 1) at.kept = keep_c(j);
         const Vec<T> old = load(o.h[0] + i);
-        Vec<T> h = Cell::forward(s, at, z + r * z_row + v * Cell::Z, old, c ? c + j : nullptr, saved ? saved + j : nullptr, n);
+        const T* sums = z + r * z_row + v * Cell::Z;
+        Vec<T> h = Cell::forward(s, at, sums, old, c ? c + j : nullptr, saved ? saved + j : nullptr, n);
         if (zoned) {
           const Vec<T> k = keep_h(j);
           h = k * old + (T(1) - k) * h;
@@ -465,7 +475,8 @@ template <class T, class Cell> class Forward {
       }
       at.j = j;
       if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(j);
-      store(m + j, Cell::forward(s, at, sums, Cell::STATES > 1 ? Vec<T>{} : load(old + j), c ? c + j : nullptr, nullptr, n));
+      const Vec<T> before = Cell::STATES > 1 ? Vec<T>{} : load(old + j);
+      store(m + j, Cell::forward(s, at, sums, before, c ? c + j : nullptr, nullptr, n));
       if (Cell::STATES == 1) return;
       if (kept_c) store(kept_c + j, load(c + j), n);
       if (j == 0) of_c.begin(load(at.row), n);

@@ -100,7 +100,9 @@ template <class T> class Multiply {
   }
 
   // Where a block's rows lie, split, `at` rows after the first of all.
-  Tile* tiles_at(const Packing<T>& part, const Own& o, long at) const { return o.tiles + at / TILE * blocks_of(part.K) * PARTS; }
+  Tile* tiles_at(const Packing<T>& part, const Own& o, long at) const {
+    return o.tiles + at / TILE * blocks_of(part.K) * PARTS;
+  }
 
   // A block of a, as the products want it: split, or turned; else it is read in place.
   void take_rows(const Packing<T>& part, const Own& o, long row, long rows, long at, long k) const {

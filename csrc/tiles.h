@@ -1,8 +1,8 @@
 // Products of float32 on units that multiply tiles of bfloat16 (AMX), with the sums that float32 has.
 //
-// A float is 24 bits, a bfloat16 has eight of them: a = a0 + a1 + a2, each rounded from what the one before left, is
-// exact. Of the nine products of two such sums the six with i + j <= 2 are added, in float32; what is left out is below
-// 2^-24 of a b. Six products of tiles still take less than half the time of one in vectors.
+// A float is 24 bits, a bfloat16 has eight of them: a = a0 + a1 + a2, each rounded from what is left by those before it,
+// is exact. Of the nine products of two such sums the six with i + j <= 2 are added, in float32; what is left out is
+// below 2^-23 of a b. Six products of tiles still take less than half the time of one in vectors.
 //
 // A tile is 16 rows of 16 pairs. Both factors of a product have the same k in the same half of a pair: k and k + 16 of a
 // block of 32 stand together, so that a pair is made of two vectors lane by lane.
@@ -103,7 +103,8 @@ OST_INLINE __m512 first_of(const float* p, long n) {
   return _mm512_maskz_loadu_ps(__mmask16(n > 0 ? (1u << n) - 1 : 0), p);
 }
 
-// Row `row` of some tiles: K numbers, then zeros. False where a number is none, or too large for its parts: then all are 0.
+// Row `row` of some tiles: K numbers, then zeros. False where a number is none, or too large for its parts: then all
+// are 0.
 OST_INLINE bool split_row(const float* from, long K, long blocks, Tile* to, int row) {
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), most = _mm512_set1_epi32(0x7f7f0000);
   __mmask16 odd = 0;
@@ -132,8 +133,8 @@ inline void tiles_of_rows(const float* from, long step, long K, int n, Tile* pan
     }
 }
 
-// Of 16 rows the `wide` numbers from `from` on, turned. Whole rows are loaded in four pieces, each to where it belongs, which leaves
-// squares of four to be turned: half the shuffles.
+// Of 16 rows the `wide` numbers from `from` on, turned. Whole rows are loaded in four pieces, each to where it belongs,
+// which leaves squares of four to be turned: half the shuffles.
 OST_INLINE void turn(const float* const* row, long from, long wide, __m512 (&to)[TILE]) {
   if (wide < TILE) {
     Vec<float> square[TILE];
@@ -216,7 +217,8 @@ inline void tiles_of_rows(const float* const* rows, long from, long wide, long K
   for (long k = 0; k < K; k += DEEP, panel += Q * PARTS) {
     const BlockOfRows block(rows, from, k, K);
     for (int j = 0; j < TILE; ++j) {
-      const Pairs pairs = split(first_of(block.rows[j] + block.from, wide), first_of(block.rows[j + TILE] + block.from, wide));
+      const float *v = block.rows[j] + block.from, *w = block.rows[j + TILE] + block.from;
+      const Pairs pairs = split(first_of(v, wide), first_of(w, wide));
       for (int i = 0; i < PARTS; ++i) _mm512_store_si512(panel[q * PARTS + i].pairs[j], pairs.part[i]);
     }
   }
@@ -227,8 +229,8 @@ inline void tiles_of_rows(const float* const* rows, long from, long wide, long K
 // R x Q tiles of sums, in tiles 0.. of the unit. `b`: the first vector's tiles, `wide` tiles to a block of k. Each sum
 // runs over k, and in a block of it over b's parts and then a's, whatever R and Q are.
 template <int R, int Q>
-inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b, long wide, const float* init, long init_row,
-                          float* z, long z_row, int height) {
+inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b, long wide, const float* init,
+                          long init_row, float* z, long z_row, int height) {
   static_assert(R * Q <= 4);
   const long init_bytes = init_row * 4, z_bytes = z_row * 4, next = height * init_row, z_next = height * z_row;
   const auto each = [&](auto f) {
@@ -266,8 +268,8 @@ inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b
 }
 
 // z = init + a b, for a panel of Q vectors. Rows that only fill the last tile are 0 in a: they become init.
-inline void product_of_tiles(long rows, long K, const Tile* a, const Tile* b, int Q, const float* init, long init_row, float* z,
-                             long z_row) {
+inline void product_of_tiles(long rows, long K, const Tile* a, const Tile* b, int Q, const float* init, long init_row,
+                             float* z, long z_row) {
   const long blocks = blocks_of(K), each = blocks * PARTS, wide = Q * PARTS;
   const int height = height_of(rows);
   long left = tiles_of(rows);

@@ -109,7 +109,8 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}, tiled},
                {2 * H, H, {x_for(2 * H), reset_for(2 * H)}, {from(x, 2 * H), from(h, 2 * H)}, tiled}, {}}};
     if (Cell::DZ > Cell::X_GATES)  // the GRU's n sees x and h through different columns
-      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}, tiled}, {2 * H, H, {h_for(2 * H), {}}, {from(h, 2 * H), nullptr}, tiled},
+      return {{{0, 2 * H, {x_for(0), h_for(0)}, {x, h}, tiled},
+               {2 * H, H, {h_for(2 * H), {}}, {from(h, 2 * H), nullptr}, tiled},
                {3 * H, H, {x_for(2 * H), {}}, {from(x, 2 * H), nullptr}, tiled}}};
     if (normed()) x = h = nullptr;  // they are gathered by rows
     return {{{0, all, {x_for(0), h_for(0)}, {x, h}, tiled}, P, {}}};
