@@ -353,6 +353,7 @@ template <class T, class Cell> class Forward {
   void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
     const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
     const bool zoned = Cell::OPTIONS && s.options.zoned;
+    const long onward = s.reverse ? -saved_width() : saved_width(), hidden = s.hidden;
     const auto row = [&](long r, auto by_units) {
       const long b = rows.rows[r], p = rows.place(r, t);
       T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
@@ -373,6 +374,7 @@ template <class T, class Cell> class Forward {
         }
         store(o.h[1] + i, h);
         store(y + j, h, n);
+        for (int k = 0; saved && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
       });
     };
     if constexpr (Cell::UNITS > 1) {

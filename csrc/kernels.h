@@ -126,10 +126,10 @@ struct Saved {
   int slots, numbers;
   long width(long hidden) const { return slots * hidden + numbers; }
 
-  // Whether the gates' gradients find room over what was saved: a plain cell's over its gates, a normed one's over the
-  // normed rows.
+  // Whether the gates' gradients find room over what was saved: over the gates, or a normed cell's normed rows. A
+  // reset before the product needs its gate once more.
   template <class T> static bool may_lose(const Scan<T>& s) {
-    return s.plain() ? s.kind != RNN : s.options.normed() && !s.projected();
+    return !s.projected() && (s.options.normed() || (s.kind != RNN && !s.options.reset_before));
   }
   long dz(bool normed, long hidden) const { return normed ? hat_x * hidden : 0; }
 

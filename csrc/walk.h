@@ -76,6 +76,15 @@ template <class T> struct Walk {
   bool restarts(long r, long t) const { return ::restarts(s, rows[r], t); }
 };
 
+// A line that will be written, and that another thread may have looked at since: it is asked for in time.
+OST_INLINE void own_line(const void* at) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw (%0)" ::"r"(at));
+#else
+  __builtin_prefetch(at, 1);
+#endif
+}
+
 template <class T> void copy_padded(T* to, const T* from, long n, long room) {
   for (long j = 0; j < n; ++j) to[j] = from ? from[j] : T(0);
   for (long j = n; j < room; ++j) to[j] = T(0);
