@@ -93,7 +93,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   Piece piece(int i) const {
     const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
     const long all = Cell::X_GATES * H, first = gap ? all - H : all, rows = s.batch * s.time;
-    return i == 0 ? Piece{0, 0, {first, rows}, nullptr} : Piece{first + H, first, {all - first, rows}, nullptr};
+    const Packing<T> low(first, rows, Packing<T>::LEAST_AHEAD), high(all - first, rows, Packing<T>::LEAST_AHEAD);
+    return i == 0 ? Piece{0, 0, low, nullptr} : Piece{first + H, first, high, nullptr};
   }
 
   // One thread's part of the weights.
@@ -224,6 +225,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T* passed = passed_by(o) + r * stride;
     Keep<T> keep_h, keep_c;
     if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
+    const bool apart = g.dz != nullptr;  // from what was saved
+    const long onward = s.reverse ? across : -across;
     T* peephole = Cell::OPTIONS ? sums_of_groups + rows.groups[r] * Sums(s).width + Sums(s).peephole : nullptr;
     by_vectors<T>(to - from, [&](long v, auto n) {
       const long j = from + v;
@@ -238,6 +241,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       for (int k = 0; k < Cell::H_GATES; ++k) store(near + k * H + j, back.dz[k], n);
       store(passed + j, zoned ? back.dh + by : back.dh);
       if (dc) store(dc + j, back.dc);
+      for (int k = 0; apart && k < Cell::DZ; ++k) own_line(dz + onward + k * H + j);
     });
   }
 
@@ -339,7 +343,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
                                        load(dm + j), dc ? load(dc + j) : Vec<T>{});
       if (normed()) {
-        for (int k = 0; soon && k < slots_kept; ++k) __builtin_prefetch(soon + k * hidden + j, 1, 2);
+        for (int k = 0; soon && k < slots_kept; ++k) own_line(soon + k * hidden + j);
         for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(gathered + k * hidden + j, back.dz[k], n);
         for (int k = 0; k < Cell::X_GATES; ++k) {
           const long i = k * hidden + j;

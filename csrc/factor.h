@@ -12,13 +12,13 @@ namespace {
 // share of the rows must not change a bit.
 template <class T> struct Packing {
   static constexpr int L = LANES<T>;
-  static constexpr long LEAST = 16;  // rows, in the whole batch, that are worth their splitting; and of k:
+  static constexpr long LEAST = 16, LEAST_AHEAD = 256;  // rows that are worth their splitting: of a step; of all steps
   static bool worth(long K) { return K >= 3 * DEEP / 2 && 2 * blocks_of(K) * DEEP <= 3 * K; }
   long K;
   bool tiled;
 
   Packing() : K(0), tiled(false) {}
-  Packing(long K, long rows) : K(K), tiled(TILES<T> && rows >= LEAST && worth(K)) {}
+  Packing(long K, long rows, long least = LEAST) : K(K), tiled(TILES<T> && rows >= least && worth(K)) {}
 
   // Numbers that one vector of columns takes.
   long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }

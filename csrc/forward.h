@@ -48,7 +48,7 @@ template <class T, class Cell> class Forward {
 
  public:
   explicit Forward(const Scan<T>& s)
-      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time), of_h(s.output, s.batch), n_panels{s.hidden},
+      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time, Packing<T>::LEAST_AHEAD), of_h(s.output, s.batch), n_panels{s.hidden},
         p_panels{s.output}, hidden_stride(spread<T>(s.hidden)),
         stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
@@ -456,8 +456,11 @@ template <class T, class Cell> class Forward {
     T *hat_x = saved ? saved + kept.hat_x * H : nullptr, *hat_h = saved ? saved + kept.hat_h * H : nullptr;
     T* kept_c = saved ? saved + kept.c * H : nullptr;
     const T *by_x = gain_x, *by_h = gain_h, *plus = bias;
+    const T* coming = saved ? saved + (s.reverse ? -saved_width() : saved_width()) : nullptr;
     const bool both = apart();
+    const long slots = kept.slots;
     by_vectors<T>(H, [&](long j, auto n) {
+      for (long k = 0; coming && k < slots; ++k) own_line(coming + k * H + j);
       alignas(VECTOR_BYTES) T sums[Cell::Z * L];
 #pragma GCC unroll 4
       for (int slot = 0; slot < Cell::Z; ++slot) {

@@ -15,7 +15,7 @@ constexpr long CHUNK = 128;  // steps at a time: what they need stays in the cac
 template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
-  static constexpr long LEAST = 64;  // steps that are worth their splitting
+  static constexpr long LEAST = 256;  // steps that are worth their splitting
   static constexpr long AHEAD = 2;   // vectors
   const bool tiled;
   T* const sums_of_steps;
