@@ -22,15 +22,15 @@ constexpr long FEW_ROWS = 5;      // up to here the input's product is done ahea
 constexpr long STEPS_AHEAD = 32;  // that many steps at a time
 constexpr long BLOCK_AHEAD = 2;   // and where large weights would pass through the caches at every step: that many
 
-template <class T, class Cell> class Forward {
+template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   static constexpr int L = LANES<T>;
-  const Scan<T>& s;
-  const UnitPanels<T, Cell> panels;
-  const Packing<T> of_x, of_h;
-  const Panels<T> n_panels, p_panels;    // of second products: the GRU's R_n (r h), the projection
-  const long hidden_stride, stride;      // of a row of units, and of h
+  using Weights = PackedWeights<T, Cell>;
+  using Weights::s, Weights::panels, Weights::of_x, Weights::of_h, Weights::n_panels, Weights::p_panels;
+  using Weights::W, Weights::R, Weights::bias, Weights::Rn, Weights::bias_n, Weights::P, Weights::gain_x, Weights::gain_h;
+  using Weights::hidden_stride, Weights::normed, Weights::apart, Weights::reset_before, Weights::h_gates, Weights::numbers;
+  using Weights::lay_out, Weights::fill;
+  const long stride;  // of h
   const Saved kept;
-  T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
   const T zero[WIDEST * L]{};
 
   struct Share {
@@ -48,9 +48,7 @@ template <class T, class Cell> class Forward {
 
  public:
   explicit Forward(const Scan<T>& s)
-      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time, Packing<T>::LEAST_AHEAD), of_h(s.output, s.batch), n_panels{s.hidden},
-        p_panels{s.output}, hidden_stride(spread<T>(s.hidden)),
-        stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
+      : Weights(s), stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
@@ -78,58 +76,12 @@ template <class T, class Cell> class Forward {
  private:
   // What the options change of the plain cell's sizes and order.
   long width() const { return Cell::OPTIONS ? s.output : s.hidden; }
-  bool normed() const { return Cell::OPTIONS && s.options.normed(); }
-  bool apart() const { return normed() && s.kind != RNN; }  // W x and R h are normed each for itself
-  bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
   bool whole() const { return normed() || reset_before(); }  // rows are whole before the first activation
   bool into_m() const { return whole() || s.projected(); }   // h' takes further stages
-  int h_gates() const { return reset_before() ? 2 : Cell::H_GATES; }
-
-  // Where the packed weights lie.
-  size_t lay_out(char* to) {
-    const long H = s.hidden;
-    Arena arena{to};
-    W = arena.take<T>(panels.vectors() * Cell::X_GATES * of_x.each());
-    R = arena.take<T>(panels.vectors() * h_gates() * of_h.each());
-    bias = arena.take<T>(panels.z_width());
-    if (!Cell::OPTIONS) return arena.used;
-    Rn = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
-    bias_n = arena.take<T>(reset_before() ? hidden_stride : 0);
-    P = arena.take<T>(s.projected() ? p_panels.size(H) : 0);
-    gain_x = arena.take<T>(normed() ? panels.z_width() : 0);
-    gain_h = arena.take<T>(apart() ? panels.z_width() : 0);
-    return arena.used;
-  }
-
-  // One of some parts of the packing.
-  void fill(int part, int parts) const {
-    panels.pack(s.W, of_x, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, W, part, parts);
-    panels.pack(s.R, of_h, h_gates(), Cell::H_FIRST, Cell::h_gate, R, part, parts);
-    if (part > 0) return;
-    panels.pack_bias(s, bias);
-    if (!Cell::OPTIONS) return;
-    const long H = s.hidden;
-    if (reset_before()) {
-      pack_turned(n_panels, s.R + 2 * H * H, H, Rn);
-      copy_padded(bias_n, s.b_hh ? s.b_hh + 2 * H : nullptr, H, hidden_stride);
-    }
-    if (s.projected()) pack_turned(p_panels, s.options.P, H, P);
-    if (normed()) panels.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gain_x);
-    if (apart()) panels.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gain_h);
-  }
-  // Rows of K numbers become the columns of panels.
-  static void pack_turned(Panels<T> columns, const T* weights, long K, T* to) {
-    for (long p = 0; p < columns.count(); ++p)
-      for (int q = 0; q < columns.vectors(p); ++q) {
-        const long first = columns.start(p) + q * L, left = columns.columns - first;
-        pack_lanes(weights + first * K, K, K, int(left < L ? left : L), to + columns.offset(p, K) + q * L,
-                   columns.vectors(p) * L);
-      }
-  }
 
   long most_rows() const { return most_in_team() > 1 ? s.batch : ceil_div(s.batch, s.threads); }
   bool few() const { return ceil_div(s.batch, s.threads) <= FEW_ROWS; }
-  bool large() const { return !Cell::OPTIONS && !few() && weights() * long(sizeof(T)) >= 4 * FAR; }
+  bool large() const { return !Cell::OPTIONS && !few() && numbers() * long(sizeof(T)) >= 4 * FAR; }
   bool early() const { return few() || large(); }  // whether the input's product is done ahead
   long ahead() const { return std::min(s.time, few() ? STEPS_AHEAD : large() ? BLOCK_AHEAD : 1); }
   // Of a row of z: of all its panels, where they are needed together.
@@ -190,7 +142,7 @@ template <class T, class Cell> class Forward {
   // weights would pass through each thread's caches at every step.
   int most_in_team() const {
     if (Cell::OPTIONS || s.resets || s.mask || s.packed || s.team > MOST_IN_TEAM) return 1;
-    if (s.batch > 1 && (few() || weights() * long(sizeof(T)) < FAR)) return 1;
+    if (s.batch > 1 && (few() || numbers() * long(sizeof(T)) < FAR)) return 1;
     return int(std::min<long>({s.team, panels.count(), MOST_IN_TEAM}));
   }
   // They meet at every step, which must cost less than it saves.
@@ -198,7 +150,6 @@ template <class T, class Cell> class Forward {
     const int most = most_in_team();
     return most > 1 && meeting_pays(double(s.batch) * h_gates() * s.hidden * s.hidden) ? most : 1;
   }
-  long weights() const { return (Cell::X_GATES * of_x.each() + h_gates() * of_h.each()) * panels.vectors(); }  // numbers
 
   void as_a_team(const Own* own, int wanted) const {
     Scan<T> alone = s;
@@ -285,12 +236,12 @@ template <class T, class Cell> class Forward {
       const bool last = i + 1 == n;
       T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!early()) {
-        const T* next = last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), weights());
+        const T* next = last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), numbers());
         input(x, o, live, u, z, next);
       }
       T* zh = z + Cell::H_FIRST * L;
       const long panel = width() * qh * L;
-      const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), weights());
+      const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), numbers());
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
         h.times(of_h, live, m, qh, zero, 0L, own, z_stride(), *o.shapes, next, panel);

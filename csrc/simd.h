@@ -46,12 +46,25 @@ template <class T> inline Vec<T> splat(T s) { return s - Vec<T>{}; }  // s - 0 k
 template <class T> inline Vec<T> load(const T* p) { return *reinterpret_cast<const typename Simd<T>::Loose*>(p); }
 template <class T> inline void store(T* p, Vec<T> v) { *reinterpret_cast<typename Simd<T>::Loose*>(p) = v; }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// All bits of the first n lanes.
+OST_INLINE __m256i first_lanes(int n, float) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+OST_INLINE __m256i first_lanes(int n, double) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+#endif
+
 // The first n lanes (1 <= n <= LANES): memory past them is neither read nor written; lanes past them read 0.
 template <class T> OST_INLINE Vec<T> load(const T* p, int n) {
   if (n == LANES<T>) return load(p);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
   else return (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_maskload_ps(p, first_lanes(n, T()));
+  else return (Vec<T>)_mm256_maskload_pd(p, first_lanes(n, T()));
 #else
   Vec<T> v{};
   for (int i = 0; i < n; ++i) v[i] = p[i];
@@ -63,6 +76,9 @@ template <class T> OST_INLINE void store(T* p, Vec<T> v, int n) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
   else _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, first_lanes(n, T()), (__m256)v);
+  else _mm256_maskstore_pd(p, first_lanes(n, T()), (__m256d)v);
 #else
   for (int i = 0; i < n; ++i) p[i] = v[i];
 #endif

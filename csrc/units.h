@@ -64,4 +64,68 @@ template <class T, class Cell> struct UnitPanels {
   }
 };
 
+// The weights of a forward, as its products want them.
+template <class T, class Cell> struct PackedWeights {
+  static constexpr int L = LANES<T>;
+  const Scan<T>& s;
+  const UnitPanels<T, Cell> panels;
+  const Packing<T> of_x, of_h;
+  const Panels<T> n_panels, p_panels;  // of second products: the GRU's R_n (r h), the projection
+  const long hidden_stride;            // of a row of units
+  T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
+
+  explicit PackedWeights(const Scan<T>& s)
+      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time, Packing<T>::LEAST_AHEAD), of_h(s.output, s.batch), n_panels{s.hidden},
+        p_panels{s.output}, hidden_stride(spread<T>(s.hidden)) {}
+
+  bool normed() const { return Cell::OPTIONS && s.options.normed(); }
+  bool apart() const { return normed() && s.kind != RNN; }  // W x and R h are normed each for itself
+  bool reset_before() const { return Cell::OPTIONS && s.options.reset_before; }
+  int h_gates() const { return reset_before() ? 2 : Cell::H_GATES; }
+  // Of W and R, all that a step reads.
+  long numbers() const { return (Cell::X_GATES * of_x.each() + h_gates() * of_h.each()) * panels.vectors(); }
+
+  // Where the packed weights lie.
+  size_t lay_out(char* to) {
+    const long H = s.hidden;
+    Arena arena{to};
+    W = arena.take<T>(panels.vectors() * Cell::X_GATES * of_x.each());
+    R = arena.take<T>(panels.vectors() * h_gates() * of_h.each());
+    bias = arena.take<T>(panels.z_width());
+    if (!Cell::OPTIONS) return arena.used;
+    Rn = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
+    bias_n = arena.take<T>(reset_before() ? hidden_stride : 0);
+    P = arena.take<T>(s.projected() ? p_panels.size(H) : 0);
+    gain_x = arena.take<T>(normed() ? panels.z_width() : 0);
+    gain_h = arena.take<T>(apart() ? panels.z_width() : 0);
+    return arena.used;
+  }
+
+  // One of some parts of the packing.
+  void fill(int part, int parts) const {
+    panels.pack(s.W, of_x, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, W, part, parts);
+    panels.pack(s.R, of_h, h_gates(), Cell::H_FIRST, Cell::h_gate, R, part, parts);
+    if (part > 0) return;
+    panels.pack_bias(s, bias);
+    if (!Cell::OPTIONS) return;
+    const long H = s.hidden;
+    if (reset_before()) {
+      pack_turned(n_panels, s.R + 2 * H * H, H, Rn);
+      copy_padded(bias_n, s.b_hh ? s.b_hh + 2 * H : nullptr, H, hidden_stride);
+    }
+    if (s.projected()) pack_turned(p_panels, s.options.P, H, P);
+    if (normed()) panels.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gain_x);
+    if (apart()) panels.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gain_h);
+  }
+  // Rows of K numbers become the columns of panels.
+  static void pack_turned(Panels<T> columns, const T* weights, long K, T* to) {
+    for (long p = 0; p < columns.count(); ++p)
+      for (int q = 0; q < columns.vectors(p); ++q) {
+        const long first = columns.start(p) + q * L, left = columns.columns - first;
+        pack_lanes(weights + first * K, K, K, int(left < L ? left : L), to + columns.offset(p, K) + q * L,
+                   columns.vectors(p) * L);
+      }
+  }
+};
+
 }  // namespace
