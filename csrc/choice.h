@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "kernels.h"
 
@@ -32,9 +33,9 @@ inline bool has_tiles() {
 }
 #endif
 
-inline Kernels choose() {
-  const char* asked = std::getenv("OSTINATO_ISA");
-  const bool any = !asked || !*asked;
+// What this build has and this machine can run, the fastest first.
+inline std::vector<Kernels> available() {
+  std::vector<Kernels> all;
 #if defined(OST_HAS_avx2) || defined(OST_HAS_avx512)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -43,22 +44,33 @@ inline Kernels choose() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 #ifdef OST_HAS_amx
-  if (avx512 && (any || !std::strcmp(asked, "amx")) && has_tiles()) {
+  if (avx512 && has_tiles()) {
     Kernels both = kernels_amx;
     both.pack_f64 = kernels_avx512.pack_f64, both.forward_f64 = kernels_avx512.forward_f64;
     both.backward_f64 = kernels_avx512.backward_f64, both.multiply_f64 = kernels_avx512.multiply_f64;
-    return both;
+    all.push_back(both);
   }
 #endif
-  if (avx512 && (any || !std::strcmp(asked, "avx512"))) return kernels_avx512;
+  if (avx512) all.push_back(kernels_avx512);
 #endif
 #ifdef OST_HAS_avx2
-  if (avx2 && (any || !std::strcmp(asked, "avx2"))) return kernels_avx2;
+  if (avx2) all.push_back(kernels_avx2);
 #endif
 #ifdef OST_HAS_plain
-  if (any || !std::strcmp(asked, "plain")) return kernels_plain;
+  all.push_back(kernels_plain);
 #endif
-  throw std::invalid_argument("OSTINATO_ISA=" + std::string(any ? "" : asked) + ": this machine or build has no such kernels");
+  return all;
+}
+
+inline Kernels choose() {
+  const char* asked = std::getenv("OSTINATO_ISA");
+  const bool any = !asked || !*asked;
+  std::string names;
+  for (const Kernels& kernels : available()) {
+    if (any || !std::strcmp(asked, kernels.name)) return kernels;
+    names += (names.empty() ? "" : ", ") + std::string(kernels.name);
+  }
+  throw std::invalid_argument("OSTINATO_ISA=" + std::string(any ? "" : asked) + ": this machine and build have " + names);
 }
 inline const Kernels& chosen() {
   static const Kernels kernels = choose();

@@ -174,16 +174,27 @@ def test_thousands_of_random_cases():
         compare(inputs, plan, 1e-10)
 
 
+def chosen_for(isa):
+    code = "from ostinato import _kernels; print(_kernels.instruction_set())"
+    environment = os.environ | {"OSTINATO_ISA": isa}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+def test_an_unknown_instruction_set_is_refused_with_those_there_are():
+    refused = chosen_for("avx1024")
+    assert refused.returncode and "OSTINATO_ISA=avx1024: this machine and build have" in refused.stderr
+    best = chosen_for("").stdout.strip()
+    first = refused.stderr.rsplit("have ", 1)[1].split(",")[0].strip()
+    assert first == best  # nothing asked for: the first of them
+
+
 @pytest.mark.parametrize("isa", ["plain", "avx2", "avx512"])
 def test_other_instruction_sets(isa):
     """The same tests of this file with the kernels of a lesser machine."""
     if os.environ.get("OSTINATO_ISA"):
         return  # the run that this test started
-    code = "from ostinato import _kernels; print(_kernels.instruction_set())"
-    probe = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"OSTINATO_ISA": isa}, capture_output=True, text=True
-    )
-    if "no such kernels" in probe.stderr:
+    probe = chosen_for(isa)
+    if "this machine and build have" in probe.stderr:
         pytest.skip(f"this machine has no {isa}")
     assert probe.stdout.strip() == isa
     chosen = "reference or activation or option"
