@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -87,3 +88,42 @@ def test_a_cell_of_ones_own_is_told_whether_its_layer_trains() -> None:
     learning = layer(x)[0]
     torch.testing.assert_close(layer.eval()(x)[0], learning - 1)
     assert [type(m) for m in ost.LSTM(3, 4).modules()] == [ost.LSTM]
+
+
+class Careless(cells.GatedCell):
+    """Returns whatever it is told to."""
+
+    name, gates, made = "doc-careless", ("f",), staticmethod(lambda h: (h,))
+
+    def gated(self, w: cells.Weights, wx: Tensor, seen: Tensor, state: cells.State) -> tuple[cells.Gates, cells.State]:
+        return type(self).made(torch.tanh(wx))
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (lambda h: (h,), TypeError, r"a step of Careless must return \(gates, state\), found 1 values"),
+        (lambda h: h, TypeError, r"a step of Careless must return \(gates, state\), found Tensor"),
+        (lambda h: ((h,), h), TypeError, r"must be a tuple of 1 tensors, such as \(h,\); found Tensor"),
+        (lambda h: ((h,), (h, h)), TypeError, "must be a tuple of 1 tensors.* found 2 of them"),
+        (lambda h: ((h,), (h[:, :2],)), ValueError, r"must be of the shapes \[\(4, 4\)\], found \[\(4, 2\)\]"),
+    ],
+)
+def test_a_step_that_returns_no_state_is_refused(made, error, message, monkeypatch) -> None:
+    """A bare tensor was once taken for a tuple of its rows: the output was the first row's, without a word."""
+    monkeypatch.setattr(Careless, "made", staticmethod(made))
+    for run in (ost.Recurrent("doc-careless", 3, 4), lambda x: ost.scan(Careless(3, 4), x)):
+        with pytest.raises(error, match=message):
+            run(torch.randn(4, 5, 3))
+
+
+def test_a_cell_of_any_kind_returns_its_state_as_a_tuple() -> None:
+    class Bare(ost.Cell):
+        def start(self, x: Tensor) -> cells.State:
+            return (x.new_zeros(x.shape[0], 3),)
+
+        def step(self, x: Tensor, state: cells.State) -> tuple[Tensor, cells.State]:
+            return x, x
+
+    with pytest.raises(TypeError, match=r"the new state of Bare must be a tuple of 1 tensors"):
+        ost.scan(Bare(), torch.randn(4, 5, 3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -56,7 +56,10 @@ def run_gated(
 
     def step(t: int, old: State) -> tuple[Tensor, State]:
         seen = old[0] if stages.mask is None else stages.mask * old[0]
-        gates, new = cell.gated(w, wx[:, t], seen, old)
+        made = cell.gated(w, wx[:, t], seen, old)
+        gates, new = made if t else _checked(cell, made, "gates", old)
+        if not t and (found := _shapes(new)) != (wanted := _shapes(old)):
+            raise ValueError(f"the new state of {type(cell).__name__} must be of the shapes {wanted}, found {found}")
         if zoneout is not None:
             new = tuple(_keep(k, t, o, n) for k, o, n in zip(zoneout, old, new, strict=True))
         if watch is not None:
@@ -69,7 +72,29 @@ def run_gated(
 def run_cell(cell: Cell, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
     """Any cell over x (batch, time, ...), by its own step."""
     sequence, resets, _ = _in_reading_order(x, stages, None)
-    return _loop(lambda t, old: cell.step(sequence.values[:, t], old), sequence, state, resets, stages)
+
+    def step(t: int, old: State) -> tuple[Tensor, State]:
+        made = cell.step(sequence.values[:, t], old)
+        return made if t else _checked(cell, made, "output", old)
+
+    return _loop(step, sequence, state, resets, stages)
+
+
+def _checked(cell: Cell, made: Any, first: str, old: State) -> tuple[Any, State]:
+    """What a cell's first step gave. A tensor where its state should be a tuple would be taken for one: of rows."""
+    name = type(cell).__name__
+    if not isinstance(made, (tuple, list)) or len(made) != 2:
+        found = f"{len(made)} values" if isinstance(made, (tuple, list)) else type(made).__name__
+        raise TypeError(f"a step of {name} must return ({first}, state), found {found}")
+    new = made[1]
+    if not isinstance(new, (tuple, list)) or len(new) != len(old):
+        found = f"{len(new)} of them" if isinstance(new, (tuple, list)) else type(new).__name__
+        raise TypeError(f"the new state of {name} must be a tuple of {len(old)} tensors, such as (h,); found {found}")
+    return made[0], tuple(new)
+
+
+def _shapes(state: State) -> list[tuple[int, ...]]:
+    return [tuple(s.shape) for s in state]
 
 
 def _in_reading_order(x: Tensor, stages: Stages, zoneout: Parts | None) -> tuple[Sequence, Tensor | None, Parts | None]:
