@@ -27,6 +27,12 @@ H = torch.zeros(1, 2, 4)
         ({"zoneout": -0.1}, "zoneout must be a probability"),
         ({"initializer": "glorot"}, "initializer must be one of uniform, orthogonal, identity; found 'glorot'"),
         ({"proj_size": 4}, r"proj_size must be in 0..hidden_size - 1 \(3\), found 4"),
+        ({"proj_size": 2.0}, r"proj_size must be in 0..hidden_size - 1 \(3\), found 2.0"),
+        ({"proj_size": "2"}, r"proj_size must be in 0..hidden_size - 1 \(3\), found '2'"),
+        ({"proj_size": True}, r"proj_size must be in 0..hidden_size - 1 \(3\), found True"),
+        ({"residual": "no"}, "residual must be True or False, found 'no'"),
+        ({"learn_initial_state": None}, "learn_initial_state must be True or False, found None"),
+        ({"layer_norm": "no"}, "layer_norm must be True or False, found 'no'"),
     ],
     ids=str,
 )
@@ -40,8 +46,16 @@ def test_other_constructors():
         ost.RNN(3, 4, nonlinearity="elu")
     with pytest.raises(ValueError, match="layer_norm with reset_after=False is refused"):
         ost.GRU(3, 4, layer_norm=True, reset_after=False)
-    with pytest.raises(TypeError, match="peephole"):
+    with pytest.raises(TypeError, match="GRU has no argument 'peephole'; known: batch_first, bias, "):
         ost.GRU(3, 4, peephole=True)
+    with pytest.raises(TypeError, match="LSTM has no argument 'num_layer'; did you mean 'num_layers'?"):
+        ost.LSTM(3, 4, num_layer=2)
+    with pytest.raises(TypeError, match="RNN has no argument 'zone_out'; did you mean 'zoneout'?"):
+        ost.RNN(3, 4, zone_out=0.1)
+    with pytest.raises(TypeError, match="Recurrent has no argument 'peepholes'; did you mean 'peephole'?"):
+        ost.Recurrent("lstm", 3, 4, peepholes=True)
+    with pytest.raises(TypeError, match="LSTM has no argument 'own_weights'"):
+        ost.LSTM(3, 4, own_weights=True)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +163,9 @@ def test_a_layer_says_what_it_is():
     options = "num_layers=2, bidirectional=True, initializer=orthogonal, zoneout=[0.1, 0.2], peephole=True"
     assert words == f"LSTM(lstm, 3, 4, {options})"
     assert repr(ost.LSTM(3, 4)) == "LSTM(lstm, 3, 4)"
+
+
+def test_flags_of_numpy_and_of_numbers_are_kept_as_bools():
+    layer = ost.GRU(3, 4, residual=1, reset_after=np.bool_(False))
+    assert (layer.arguments()["residual"], layer.arguments()["reset_after"]) == (True, False)
+    assert type(layer.arguments()["reset_after"]) is bool

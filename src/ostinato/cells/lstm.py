@@ -39,8 +39,9 @@ class LSTMCell(GatedCell):
         coupled_gates: bool = False,
         own_weights: bool = True,
     ) -> None:
-        if not 0 <= proj_size < max(hidden_size, 1):
-            raise ValueError(f"proj_size must be in 0..hidden_size - 1 ({hidden_size - 1}), found {proj_size}")
+        whole = isinstance(proj_size, (int, torch.SymInt)) and not isinstance(proj_size, bool)
+        if not whole or not 0 <= proj_size < max(hidden_size, 1):
+            raise ValueError(f"proj_size must be in 0..hidden_size - 1 ({hidden_size - 1}), found {proj_size!r}")
         self.proj_size, self.layer_norm = proj_size, layer_norm
         self.peepholes, self.coupled_gates = peephole, coupled_gates  # `peephole` is the parameter's name
         super().__init__(input_size, hidden_size, bias, own_weights=own_weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from operator import attrgetter
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from ostinato.cells.loop import Stages
 from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, run_whole, stages_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
+from ostinato.registry import nearest
 from ostinato.sequence import Sequence, as_tensor
 
 
@@ -76,6 +77,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         kind = cells.get(cell)
+        options = self._own_options(kind, options)
         for word, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             check_size(word, size)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -83,7 +85,9 @@ class Recurrent(nn.Module):
         self.dropout = _probability("dropout", dropout)
         self.recurrent_dropout = _probability("recurrent_dropout", recurrent_dropout)
         self.weight_dropout = _probability("weight_dropout", weight_dropout)
-        self.residual, self.learn_initial_state, self.initializer = residual, learn_initial_state, initializer
+        self.residual = _flag("residual", residual)
+        self.learn_initial_state = _flag("learn_initial_state", learn_initial_state)
+        self.initializer = initializer
         self.cell, self.options = cell, options
         if initializer not in INITIALIZERS:
             raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; found {initializer!r}")
@@ -104,6 +108,18 @@ class Recurrent(nn.Module):
                 self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
         self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
+
+    def _own_options(self, kind: type[GatedCell], given: dict[str, Any]) -> dict[str, Any]:
+        """The cell's options: those that it knows, whether one is on said by True or False."""
+        own = signature(kind).parameters
+        usual = {
+            word: p.default for word, p in own.items() if p.kind is Parameter.KEYWORD_ONLY and word != "own_weights"
+        }
+        if all(p.kind is not Parameter.VAR_KEYWORD for p in own.values()):
+            for word in given.keys() - usual.keys():
+                known = {*usual, *signature(Recurrent).parameters} - {"cell", "options"}
+                raise TypeError(f"{type(self).__name__} has no argument {word!r}; {nearest(word, known)}")
+        return {word: _flag(word, v) if isinstance(usual.get(word), bool) else v for word, v in given.items()}
 
     _run = staticmethod(run)  # one layer and direction; a trace puts a watched loop in its place
 
@@ -476,6 +492,12 @@ def _alike(x: Tensor, name: str, s: Tensor) -> Tensor:
     if s.device != x.device or (s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type)):
         raise ValueError(f"state {name} is {s.dtype} on {s.device}, x is {x.dtype} on {x.device}: pass it .to(x)")
     return s.to(x.dtype)
+
+
+def _flag(word: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise ValueError(f"{word} must be True or False, found {value!r}")
+    return bool(value)
 
 
 def _probability(word: str, p: float) -> float:
