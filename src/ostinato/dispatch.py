@@ -134,13 +134,14 @@ def scan(
         The output (batch, time, size) and the state after the last step.
 
     Raises:
-        TypeError, ValueError: lengths, resets or the state do not fit x.
+        TypeError, ValueError: x does not fit the cell, or lengths, resets or the state do not fit x.
 
     >>> from ostinato.cells import get
     >>> output, (h, c) = scan(get("lstm")(3, 8), torch.randn(4, 6, 3), lengths=[6, 0, 2, 1])
     >>> output.shape, bool((output[1] == 0).all()), h.shape
     (torch.Size([4, 6, 8]), True, torch.Size([4, 8]))
     """
+    _must_fit(cell, x)
     start = cell.start(x)
     stages = stages_of(x, lengths, resets)._replace(restart=None if resets is None else start)
     state = start if state is None else _like(cell, start, state)
@@ -156,9 +157,22 @@ def scan(
     return y.to(half), tuple(s.to(half) for s in state)
 
 
+def _must_fit(cell: Cell, x: Tensor) -> None:
+    if not isinstance(cell, Cell):
+        found = f"the class {cell.__name__}" if isinstance(cell, type) else type(cell).__name__
+        raise TypeError(f"scan takes an object of an ost.Cell, found {found}: a layer is called, layer(x)")
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor, found {type(x).__name__}")
+    wanted = (cell.input_size,) if isinstance(cell, GatedCell) else x.shape[2:]
+    if x.dim() < 2 or x.shape[2:] != wanted:
+        axes = f"(batch, time, {cell.input_size})" if isinstance(cell, GatedCell) else "(batch, time, ...)"
+        raise ValueError(f"x must be {axes}, found {tuple(x.shape)}")
+
+
 def _like(cell: Cell, start: State, state: State) -> State:
     """The state, if it has the shapes that the cell itself starts with."""
-    wanted, found = [tuple(s.shape) for s in start], [tuple(s.shape) for s in state]
+    parts = (state,) if isinstance(state, Tensor) or not isinstance(state, Iterable) else state
+    wanted, found = [tuple(s.shape) for s in start], [tuple(getattr(s, "shape", ())) for s in parts]
     if isinstance(state, Tensor) or wanted != found:
         raise ValueError(f"the state of {type(cell).__name__} must be a tuple of tensors {wanted}, found {found}")
     return tuple(state)

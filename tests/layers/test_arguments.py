@@ -64,8 +64,21 @@ def test_other_constructors():
         (lambda m: m(X[..., :2]), ValueError, "x has 2 features, the layer was made for input_size=3"),
         (lambda m: m(X[None]), ValueError, "x must be (batch, time, features) or unbatched (time, features)"),
         (lambda m: m(X.numpy()), TypeError, "input must be a tensor or a PackedSequence, found ndarray"),
-        (lambda m: m(X.double()), RuntimeError, "must have the same dtype, but got Double and Float"),
-        (lambda m: m(X.long()), RuntimeError, "must have the same dtype, but got Long and Float"),
+        (
+            lambda m: m(X.double()),
+            ValueError,
+            "x is torch.float64 on cpu, the weights are torch.float32 on cpu: pass x.to(torch.float32)",
+        ),
+        (lambda m: m(X.long()), ValueError, "x is torch.int64 on cpu, the weights are torch.float32 on cpu"),
+        (lambda m: m(X.bfloat16()), ValueError, "x is torch.bfloat16 on cpu, the weights are torch.float32 on cpu"),
+        (lambda m: m(X.to("meta")), ValueError, "x is torch.float32 on meta, the weights are torch.float32 on cpu"),
+        (lambda m: m(X.double(), lengths=[1, 2]), ValueError, "the weights are torch.float32 on cpu"),
+        (lambda m: m(pack_sequence([X[0].double()])), ValueError, "the weights are torch.float32 on cpu"),
+        (lambda m: ost.trace(m, X.double()), ValueError, "the weights are torch.float32 on cpu"),
+        (lambda m: m(X.to_sparse()), TypeError, "input must be a dense tensor, found torch.sparse_coo: pass x.to_den"),
+        (lambda m: m(torch.nested.nested_tensor(list(X))), TypeError, "found a nested one: pass x.to_dense(), or seq"),
+        (lambda m: m(pack_sequence([X[0, :, 0]])), ValueError, "must hold (steps, features), found (5,)"),
+        (lambda m: m(X, 5), ValueError, "the state must be h and c, a tensor each; found ['int']"),
         (lambda m: m(X, H), ValueError, "the state must be h and c, a tensor each; found ['Tensor']"),
         (lambda m: m(X, (H, None)), ValueError, "found ['Tensor', 'NoneType']"),
         (lambda m: m(X, (H, H[:, :1])), ValueError, "state c must be (layers x directions, batch, size) = (1, 2, 4)"),
@@ -156,6 +169,25 @@ def test_scan_refuses_a_state_that_is_not_the_cells():
     for state in ((torch.zeros(1, 4),), torch.zeros(2, 4), (torch.zeros(2, 4),) * 2):
         with pytest.raises(ValueError, match=r"the state of GRUCell must be a tuple of tensors \[\(2, 4\)\]"):
             ost.scan(cell, X, state)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda c: ost.scan(c, X[..., :2]), ValueError, "x must be (batch, time, 3), found (2, 5, 2)"),
+        (lambda c: ost.scan(c, X[0]), ValueError, "x must be (batch, time, 3), found (5, 3)"),
+        (lambda c: ost.scan(c, X.numpy()), TypeError, "x must be a tensor, found ndarray"),
+        (lambda c: ost.scan(c, X.double()), ValueError, "x is torch.float64 on cpu, the weights are torch.float32"),
+        (lambda c: ost.scan(c, X, "a"), ValueError, "the state of GRUCell must be a tuple of tensors [(2, 4)]"),
+        (lambda c: ost.scan(c, X, 5), ValueError, "the state of GRUCell must be a tuple of tensors [(2, 4)]"),
+        (lambda c: ost.scan(type(c), X), TypeError, "scan takes an object of an ost.Cell, found the class GRUCell"),
+        (lambda c: ost.scan(ost.GRU(3, 4), X), TypeError, "found GRU: a layer is called, layer(x)"),
+    ],
+    ids=str,
+)
+def test_scan_says_what_does_not_fit(call, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        call(ost.cells.get("gru")(3, 4))
 
 
 def test_a_layer_says_what_it_is():

@@ -186,5 +186,5 @@ def test_empty_modules_on_the_meta_device_say_the_shapes():
     assert output.is_meta
     assert output.shape == (2, 5, 8)
     assert h.shape == (2, 2, 4)
-    with pytest.raises(RuntimeError, match="device"):
+    with pytest.raises(ValueError, match="x is torch.float32 on cpu, the weights are torch.float32 on meta"):
         layer(torch.randn(2, 5, 3))

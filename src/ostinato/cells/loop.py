@@ -52,6 +52,8 @@ def run_gated(
     """
     parts = None if stages.zoneout is None else stages.zoneout.parts(x, cell.sizes())
     sequence, resets, zoneout = _in_reading_order(x, stages, parts)
+    if cell.unfused() is None:  # one of ours, whose input can be nothing else
+        _must_go_with(x, w["weight_ih"])
     wx = cell.project(w, sequence.values)
 
     def step(t: int, old: State) -> tuple[Tensor, State]:
@@ -78,6 +80,19 @@ def run_cell(cell: Cell, x: Tensor, state: State, stages: Stages) -> tuple[Tenso
         return made if t else _checked(cell, made, "output", old)
 
     return _loop(step, sequence, state, resets, stages)
+
+
+def _must_go_with(x: Tensor, weight: Tensor) -> None:
+    """Refuse what torch's own product would refuse as well, but not say of what."""
+    if x.device != weight.device:
+        what = repr(str(weight.device))
+    elif x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        what = str(weight.dtype)
+    else:
+        return
+    raise ValueError(
+        f"x is {x.dtype} on {x.device}, the weights are {weight.dtype} on {weight.device}: pass x.to({what})"
+    )
 
 
 def _checked(cell: Cell, made: Any, first: str, old: State) -> tuple[Any, State]:

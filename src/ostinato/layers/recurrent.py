@@ -168,6 +168,11 @@ class Recurrent(nn.Module):
             return self._packed(input, hx, lengths, resets)
         if not isinstance(input, Tensor):
             raise TypeError(f"input must be a tensor or a PackedSequence, found {type(input).__name__}")
+        if input.is_nested or input.layout is not torch.strided:
+            raise TypeError(
+                f"input must be a dense tensor, found {'a nested one' if input.is_nested else input.layout}: pass "
+                "x.to_dense(), or sequences of unequal length padded, with lengths="
+            )
         x = input
         if x.dim() == 2:
             return self._unbatched(x, hx, lengths, resets)
@@ -184,6 +189,8 @@ class Recurrent(nn.Module):
         """
         if self._plan is None or not self.batch_first or self.learn_initial_state or self.residual:
             return None
+        if x.is_nested or x.layout is not torch.strided:
+            return None
         if x.dim() != 3 or x.shape[2] != self.input_size or (self.training and self._random()):
             return None
         if torch.is_autocast_enabled("cpu"):
@@ -196,6 +203,8 @@ class Recurrent(nn.Module):
     ) -> tuple[PackedSequence, Tensor | State]:
         if lengths is not None:
             raise ValueError("lengths: a packed sequence has its own; leave them out")
+        if packed.data.dim() != 2:
+            raise ValueError(f"a packed sequence must hold (steps, features), found {tuple(packed.data.shape)}")
         sequence = Sequence.unpack(packed)
         y, state = self._batched(sequence.values, hx, sequence.lengths, resets)
         return Sequence(y, sequence.lengths).pack(packed), self._public(state)
@@ -329,7 +338,7 @@ class Recurrent(nn.Module):
     def _state(self, hx: Tensor | State, batch: tuple[int, ...]) -> State:
         """A state that was handed in, checked; `batch` is () for unbatched input."""
         rows, names, sizes = self.num_layers * self.num_directions, self._state_names, self._sizes
-        state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        state = (hx,) if isinstance(hx, Tensor) or not isinstance(hx, Iterable) else tuple(hx)
         if len(state) != len(sizes) or not all(isinstance(s, Tensor) for s in state):
             found = [type(s).__name__ for s in state]
             raise ValueError(f"the state must be {' and '.join(names)}, a tensor each; found {found}")
