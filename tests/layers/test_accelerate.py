@@ -195,6 +195,18 @@ def test_the_root_itself_with_each_option(kind, options):
     assert torch.equal(layer(x)[0], expected(x)[0])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_of_weights_and_sizes_are_there_as_torch_has_them(kind):
+    """Code that draws weights by itself walks through `all_weights`."""
+    layer, words = kind(3, 5, 2, bidirectional=True), {nn.LSTM: ["proj_size"], nn.RNN: ["nonlinearity"]}.get(kind, [])
+    expected, own = layer.all_weights, getattr(ost, kind.__name__)(3, 5, 2, bidirectional=True)
+    ost.accelerate(layer)
+    for row, other in zip(layer.all_weights, expected, strict=True):
+        assert all(a is b for a, b in zip(row, other, strict=True))
+    assert [[w.shape for w in row] for row in own.all_weights] == [[w.shape for w in row] for row in expected]
+    assert [getattr(own, word) for word in words] == [getattr(layer, word) for word in words]
+
+
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_nonlinearity(nonlinearity):
     layer = nn.RNN(3, 5, nonlinearity=nonlinearity)

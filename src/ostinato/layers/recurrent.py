@@ -136,6 +136,11 @@ class Recurrent(nn.Module):
             for start in self._learnt() or ():
                 start.zero_()
 
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The weights of each layer and direction, as torch.nn has them: for code that draws them by itself."""
+        return [list(cell.collect(self, suffix).values()) for cell, suffix in self._each()]
+
     def flatten_parameters(self) -> None:
         """Nothing to do: for code written for torch.nn, whose GPU layers want it."""
 
@@ -417,6 +422,7 @@ class RNN(Recurrent):
             "rnn", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             nonlinearity=nonlinearity, **options,
         )  # fmt: skip
+        self.nonlinearity = nonlinearity
 
 
 class LSTM(Recurrent):
@@ -445,6 +451,7 @@ class LSTM(Recurrent):
             "lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             proj_size=proj_size, **options,
         )  # fmt: skip
+        self.proj_size = proj_size
 
 
 class GRU(Recurrent):
