@@ -280,6 +280,16 @@ def test_shapes_without_values(kind):
     assert output.shape == (2, 5, 8)
 
 
+def test_a_layer_made_of_shapes_without_values(kind):
+    """As models are sized before there is memory for them."""
+    with FakeTensorMode():
+        layer = kind(3, 4, num_layers=2, learn_initial_state=True)
+        output, _ = layer(torch.randn(2, 5, 3))
+        output.sum().backward()
+    assert output.shape == (2, 5, 4)
+    assert layer.weight_ih_l0.grad.shape == layer.weight_ih_l0.shape
+
+
 CHECKED = [(kind, plain, {}) for kind, plain in [("RNN", False), ("LSTM", False), ("GRU", False), ("GRU", True)]]
 CHECKED += [
     ("LSTM", False, {"layer_norm": True, "proj_size": 2, "peephole": True}),

@@ -106,7 +106,8 @@ class Recurrent(nn.Module):
         if learn_initial_state:
             for name, size in zip(self._state_names, self._sizes, strict=True):
                 self.register_parameter(f"{name}0", nn.Parameter(torch.zeros(num_layers * self.num_directions, size)))
-        self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
+        if device is not None or dtype is not None:  # fake tensors refuse a .to that asks for nothing
+            self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
 
     def _own_options(self, kind: type[GatedCell], given: dict[str, Any]) -> dict[str, Any]:
