@@ -35,7 +35,10 @@ def test_types_are_those_of_torchs_layer(kind, dtype):
     theirs.load_state_dict(layer.state_dict())
     with torch.autocast("cpu", torch.bfloat16):
         y, end = layer(X.to(dtype))
-        expected, other = theirs(X.to(dtype))
+        try:
+            expected, other = theirs(X.to(dtype))
+        except RuntimeError as error:  # oneDNN has no LSTM of bfloat16 for every processor
+            pytest.skip(f"torch's own layer does not run here: {error}")
     assert [v.dtype for v in (y, *as_tuple(end))] == [v.dtype for v in (expected, *as_tuple(other))]
     torch.testing.assert_close(y, expected, rtol=0, atol=0.03)
 
