@@ -167,6 +167,18 @@ def test_gradients_by_states_with_every_weight_frozen():
     assert (found.gradient(found.output.sum()).states["h"] != 0).all()
 
 
+def test_a_loss_that_is_none_is_refused():
+    layer, x = layer_of(("gru", {})), torch.randn(2, 4, 3, dtype=torch.float64)
+    found = ost.trace(layer, x)
+    for loss, said in ((found.output, r"must be a scalar, found \(2, 4, "), (1.0, "must be a scalar, found float")):
+        with pytest.raises(ValueError, match=said):
+            found.gradient(loss)
+    with torch.no_grad():
+        found = ost.trace(layer, x)
+    with pytest.raises(ValueError, match=r"no graph to go back through: trace, and make it, outside of torch.no_grad"):
+        found.gradient(found.output.sum())
+
+
 def test_without_gradients():
     layer = layer_of(("gru", {}))
     with torch.no_grad():

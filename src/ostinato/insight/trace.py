@@ -110,11 +110,19 @@ class Trace(Inside):
         Args:
             loss: a scalar made of the output, the state, or states and gates of this trace.
 
+        Raises:
+            ValueError: loss is no scalar, or has no graph, as under torch.no_grad().
+
         >>> found = trace(Recurrent("rnn", 3, 8), torch.randn(4, 7, 3))
         >>> through_time = found.gradient(found.output[:, -1].sum()).states["h"]  # (1, 1, 4, 7, 8)
         >>> through_time[0, 0, 0, -1]
         tensor([1., 1., 1., 1., 1., 1., 1., 1.])
         """
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(f"loss must be a scalar, found {got}: pass a sum, such as output[:, -1].sum()")
+        if not loss.requires_grad:
+            raise ValueError("loss has no graph to go back through: trace, and make it, outside of torch.no_grad()")
         asked = [v for one in self._passes for v in one.tensors()]
         found = iter(torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True, materialize_grads=True))
         return _inside([one.like(found) for one in self._passes], self._layers)
