@@ -70,6 +70,17 @@ def test_threads_do_not_change_a_bit(tmp_path):
         np.testing.assert_array_equal(answers[0], other)
 
 
+@pytest.mark.parametrize("threads", [0, -1, "2", 1.5, True])
+def test_what_is_no_number_of_threads_is_refused_when_it_is_said(threads, tmp_path):
+    ost.save(layer_of("GRU", 3, 5), tmp_path / "layer.ost")
+    with pytest.raises(ValueError, match=f"threads must be a whole number of at least 1, found {threads!r}"):
+        runtime.load(tmp_path / "layer.ost", threads=threads)
+
+
+def test_an_empty_list_is_the_lengths_of_no_sequences(model_of):
+    assert model_of(layer_of("GRU", 3, 5)).predict(np.zeros((0, 6, 3)), lengths=[]).shape == (0, 6, 5)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -139,6 +139,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(model_of):
     with pytest.raises(TypeError):
         stream.step([[1.0, 2.0, 3.0]] * 2)
     assert not any(s.any() for s in stream.state)
-    for batch in (0, -1):
-        with pytest.raises(ValueError, match="at least 1"):
+    for batch in (0, -1, "3", 2.5, True, 2**40):
+        with pytest.raises(ValueError, match=f"batch must be a whole number of at least 1, found {batch!r}"):
             model.stream(batch)
+    assert model.stream(np.int64(2)).batch == 2

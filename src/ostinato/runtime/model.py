@@ -40,14 +40,23 @@ def load(path: str | os.PathLike[str], threads: int | None = None) -> Model:
 
     Raises:
         FormatError: the file is damaged, is no recurrent layer, or has an option that needs torch.
+        ValueError: threads is no number of them.
     """
+    if threads is not None:
+        _check_count("threads", threads)
     manifest, tensors = format.read(path)
     if manifest.get("kind") != "layer":
         raise FormatError(
             f"{path}: holds a {short(manifest.get('kind'))}, and the runtime serves recurrent layers "
             "(RNN, LSTM, GRU): load it with `ostinato.load`, which needs torch"
         )
-    return Model(_arguments(path, manifest), tensors, str(path), threads or os.cpu_count() or 1)
+    return Model(_arguments(path, manifest), tensors, str(path), int(threads or os.cpu_count() or 1))
+
+
+def _check_count(word: str, count: Any) -> None:
+    """Refuse here what the kernels would refuse in words of their own, and later."""
+    if type(count) is bool or not isinstance(count, (int, np.integer)) or not 1 <= count <= LARGEST:
+        raise ValueError(f"{word} must be a whole number of at least 1, found {count!r}")
 
 
 def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[str, Any]:
@@ -168,12 +177,13 @@ class Model:
         """`batch` streams that take one step at a time, side by side.
 
         Raises:
-            ValueError: the layer reads backwards too, which no stream can.
+            ValueError: batch is no number of streams, or the layer reads backwards too, which no stream can.
         """
+        _check_count("batch", batch)
         if self.bidirectional:
             raise ValueError("a bidirectional layer reads the end first: it cannot stream; use predict(x)")
         kind = _kernels.StreamF64 if self.dtype == np.float64 else _kernels.StreamF32
-        engine = kind(batch, self.input_size, self.residual)
+        engine = kind(int(batch), self.input_size, self.residual)
         for (w,) in self._weights:
             engine.add(self._kind, self._activation, w.parts, self._flags, w.start)
         return Stream(engine, batch, self.num_layers, 2 if self.cell == "lstm" else 1)
@@ -264,7 +274,8 @@ class Model:
         if lengths is None:
             return None
         found = np.asarray(lengths)
-        if found.shape != (x.shape[0],) or found.dtype.kind not in "iu":
+        whole = found.dtype.kind in "iu" or not found.size  # an empty list has no type
+        if found.shape != (x.shape[0],) or not whole:
             raise ValueError(f"lengths must be {x.shape[0]} integers, found {found.dtype} {found.shape}")
         if found.size and (found.min() < 0 or found.max() > x.shape[1]):
             raise ValueError(f"lengths must lie in 0..{x.shape[1]}, found {found.min()}..{found.max()}")
