@@ -99,7 +99,7 @@ def one(number):
 
 @pytest.mark.long
 def test_five_minutes_of_random_shapes_take_no_more_memory_at_their_end():
-    """After some thousand calls, by which all sizes were asked for. What the allocators hold goes up and down by 20 MB."""
+    """After some thousand calls, when all sizes were asked for; what the allocators hold goes up and down by 20 MB."""
     root = Path(__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", GROWTH, "4000", "5"], capture_output=True, text=True, cwd=root)
     assert run.returncode == 0, run.stderr
