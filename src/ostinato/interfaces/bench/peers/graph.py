@@ -19,7 +19,7 @@ def model(kind: str, layer: Any, shape: Shape, states: bool = False) -> bytes:
     b, t, d, h = shape
     names = ["h", "c"][: 2 if kind == "LSTM" else 1] if states else []
     weights = [numpy_helper.from_array(v, name) for name, v in zip("WRB", _arrays(kind, layer), strict=True)]
-    attributes = {"linear_before_reset": 1} if kind == "GRU" else {}
+    attributes: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
     asked = [f"{name}_in" for name in names]
     given = ["Y", *(f"{name}_out" for name in names)]
     node = helper.make_node(
