@@ -356,12 +356,18 @@ template <class T> class PyStream {
     refuse("a weight", "is not dense");
   }
 
-  nb::object step(const Array& x) {
+  nb::object step(nb::handle given) {
+    Array x;
+    if (!nb::try_cast(given, x, false)) {
+      std::string found = nb::type_name(given.type()).c_str();
+      if (nb::hasattr(given, "dtype")) found += " of " + dtype_of(given);
+      throw nb::type_error(("x must be an array of float32 or float64 on the CPU, found " + found).c_str());
+    }
     if (x.ndim() != 2 || long(x.shape(0)) != stream_.batch() || long(x.shape(1)) != stream_.input())
-      refuse("x", "must be (" + std::to_string(stream_.batch()) + ", " + std::to_string(stream_.input()) + ")");
+      refuse("x", "must be " + shape({stream_.batch(), stream_.input()}) + ", found " + shape(x));
     if (x.dtype() == nb::dtype<float>()) gather(static_cast<const float*>(x.data()), x.stride(0), x.stride(1));
     else if (x.dtype() == nb::dtype<double>()) gather(static_cast<const double*>(x.data()), x.stride(0), x.stride(1));
-    else refuse("x", "must be float32 or float64");
+    else refuse("x", "must be float32 or float64, found " + dtype_of(given));
     stream_.step(x_.data(), y_);
     return answer_;
   }
@@ -378,6 +384,21 @@ template <class T> class PyStream {
   }
 
  private:
+  static std::string dtype_of(nb::handle array) {
+    const nb::object dtype = array.attr("dtype");
+    return nb::str(nb::handle(dtype)).c_str();
+  }
+  static std::string shape(const std::vector<long>& sizes) {
+    std::string words;
+    for (long n : sizes) words += (words.empty() ? "" : ", ") + std::to_string(n);
+    return "(" + words + (sizes.size() == 1 ? ",)" : ")");
+  }
+  static std::string shape(const Array& x) {
+    std::vector<long> sizes;
+    for (size_t i = 0; i < x.ndim(); ++i) sizes.push_back(long(x.shape(i)));
+    return shape(sizes);
+  }
+
   template <class U> void gather(const U* from, int64_t row, int64_t column) {
     T* to = x_.data();
     for (long b = 0; b < stream_.batch(); ++b)
@@ -395,7 +416,7 @@ template <class T> void bind_stream(nb::module_& m, const char* name) {
       .def(nb::init<long, long, bool>(), nb::arg("batch"), nb::arg("input"), nb::arg("residual"))
       .def("add", &PyStream<T>::add, nb::arg("kind"), nb::arg("activation"), nb::arg("part"),
            nb::arg("options").none(), nb::arg("start"))
-      .def("step", &PyStream<T>::step, nb::arg("x").noconvert())
+      .def("step", &PyStream<T>::step, nb::arg("x").none())
       .def("reset", &PyStream<T>::reset, nb::arg("row"))
       .def("state", [](nb::handle self, size_t layer, int which) {
         return nb::cast<PyStream<T>&>(self).state(self, layer, which);

@@ -1,5 +1,7 @@
 """Streams: step by step equals the whole, many side by side equal single ones, states go in and out."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -131,13 +133,20 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(model_of):
     model = model_of(layer_of("LSTM", 3, 5))
     stream = model.stream(2)
     for wrong in (random(2, 4), random(1, 3), random(2), random(2, 3, 1)):
-        with pytest.raises(ValueError, match=r"x must be \(2, 3\)"):
+        with pytest.raises(ValueError, match=r"x must be \(2, 3\), found " + re.escape(str(wrong.shape))):
             stream.step(wrong)
     for dtype in (np.int64, np.float16, bool):
-        with pytest.raises(ValueError, match="x must be float32 or float64"):
+        with pytest.raises(ValueError, match=f"x must be float32 or float64, found {np.dtype(dtype)}"):
             stream.step(np.ones((2, 3), dtype))
-    with pytest.raises(TypeError):
-        stream.step([[1.0, 2.0, 3.0]] * 2)
+    strange = [
+        ([[1.0, 2.0, 3.0]] * 2, "list"),
+        (None, "NoneType"),
+        ("x", "str"),
+        (np.ones((2, 3), object), "numpy.ndarray of object"),
+    ]
+    for wrong, found in (*strange, (np.ones((2, 3), ">f4"), "numpy.ndarray of >f4")):
+        with pytest.raises(TypeError, match=f"x must be an array of float32 or float64 on the CPU, found {found}$"):
+            stream.step(wrong)
     assert not any(s.any() for s in stream.state)
     for batch in (0, -1, "3", 2.5, True, 2**40):
         with pytest.raises(ValueError, match=f"batch must be a whole number of at least 1, found {batch!r}"):

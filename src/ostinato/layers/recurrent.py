@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from inspect import Parameter, signature
+from inspect import signature
 from operator import attrgetter
 from typing import Any, cast
 
@@ -17,9 +17,9 @@ from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
 from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, run_whole, stages_of
+from ostinato.layers.arguments import alike, flag, own_options, probability, zoneout_of
 from ostinato.layers.initialize import INITIALIZERS
 from ostinato.ops import random
-from ostinato.registry import nearest
 from ostinato.sequence import Sequence, as_tensor
 
 
@@ -77,16 +77,16 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         kind = cells.get(cell)
-        options = self._own_options(kind, options)
+        options = own_options(type(self).__name__, kind, options, signature(Recurrent).parameters)
         for word, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             check_size(word, size)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
-        self.dropout = _probability("dropout", dropout)
-        self.recurrent_dropout = _probability("recurrent_dropout", recurrent_dropout)
-        self.weight_dropout = _probability("weight_dropout", weight_dropout)
-        self.residual = _flag("residual", residual)
-        self.learn_initial_state = _flag("learn_initial_state", learn_initial_state)
+        self.dropout = probability("dropout", dropout)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
+        self.weight_dropout = probability("weight_dropout", weight_dropout)
+        self.residual = flag("residual", residual)
+        self.learn_initial_state = flag("learn_initial_state", learn_initial_state)
         self.initializer = initializer
         self.cell, self.options = cell, options
         if initializer not in INITIALIZERS:
@@ -95,7 +95,7 @@ class Recurrent(nn.Module):
         first = kind(input_size, hidden_size, bias, own_weights=False, **options)
         above = first.sizes()[0] * self.num_directions
         more = [kind(above, hidden_size, bias, own_weights=False, **options) for _ in range(num_layers - 1)]
-        self.zoneout = _zoneout(zoneout, first)
+        self.zoneout = zoneout_of(zoneout, first)
         self._cells = _held([first, *more])  # equations: most without weights, which are the layer's own, below
         for cell_, suffix in self._each():
             cell_.declare(self, suffix)
@@ -109,18 +109,6 @@ class Recurrent(nn.Module):
         if device is not None or dtype is not None:  # fake tensors refuse a .to that asks for nothing
             self.to(device=device, dtype=dtype)  # first: torch draws in the type that is asked for
         self.reset_parameters()
-
-    def _own_options(self, kind: type[GatedCell], given: dict[str, Any]) -> dict[str, Any]:
-        """The cell's options: those that it knows, whether one is on said by True or False."""
-        own = signature(kind).parameters
-        usual = {
-            word: p.default for word, p in own.items() if p.kind is Parameter.KEYWORD_ONLY and word != "own_weights"
-        }
-        if all(p.kind is not Parameter.VAR_KEYWORD for p in own.values()):
-            for word in given.keys() - usual.keys():
-                known = {*usual, *signature(Recurrent).parameters} - {"cell", "options"}
-                raise TypeError(f"{type(self).__name__} has no argument {word!r}; {nearest(word, known)}")
-        return {word: _flag(word, v) if isinstance(usual.get(word), bool) else v for word, v in given.items()}
 
     _run = staticmethod(run)  # one layer and direction; a trace puts a watched loop in its place
 
@@ -333,7 +321,7 @@ class Recurrent(nn.Module):
         """The state before the first step, each (layers x directions, batch, size); None for zeros."""
         batch = x.shape[0]
         if hx is not None:
-            return tuple(map(partial(_alike, x), self._state_names, self._state(hx, (batch,))))
+            return tuple(map(partial(alike, x), self._state_names, self._state(hx, (batch,))))
         learnt = self._learnt()
         return None if learnt is None else tuple(s[:, None].expand(-1, batch, -1) for s in learnt)
 
@@ -502,30 +490,3 @@ _USES = ("layer", "weight", "state", "h", "c")
 def _stream(layer: int, direction: int, use: str) -> int:
     """A number for each place a mask is for, so that no two share random numbers."""
     return (layer * 2 + direction) * len(_USES) + _USES.index(use)
-
-
-def _alike(x: Tensor, name: str, s: Tensor) -> Tensor:
-    """A state in the type of x: autocast hands out states of half precision, anything else is a slip."""
-    if s.device != x.device or (s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type)):
-        raise ValueError(f"state {name} is {s.dtype} on {s.device}, x is {x.dtype} on {x.device}: pass it .to(x)")
-    return s.to(x.dtype)
-
-
-def _flag(word: str, value: Any) -> bool:
-    if value not in (True, False):
-        raise ValueError(f"{word} must be True or False, found {value!r}")
-    return bool(value)
-
-
-def _probability(word: str, p: float) -> float:
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-        raise ValueError(f"{word} must be a probability in 0..1, found {p!r}")
-    return float(p)
-
-
-def _zoneout(zoneout: float | tuple[float, float], cell: GatedCell) -> tuple[float, ...]:
-    """One probability for each tensor of the state."""
-    both = zoneout if isinstance(zoneout, (tuple, list)) else (zoneout,) * 2
-    if len(both) != 2:
-        raise ValueError(f"zoneout must be one number or (p_h, p_c), found {zoneout!r}")
-    return tuple(_probability("zoneout", p) for p in both[: len(cell.sizes())])

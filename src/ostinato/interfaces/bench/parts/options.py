@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -79,12 +81,18 @@ def _of(option: _Option, shape: Shape, plan: Plan) -> Iterator[Row]:
         PLAIN: layer_runs(plain, beside),
         LOOP: layer_runs(by_the_loop(layer), work),
     }
-    check(f"{option.kind} {option.what}", _seeded(field[OURS]), _seeded(field[LOOP]))
+    exact = layer_runs(by_the_loop(deepcopy(layer).double()), _in_float64(work))
+    check(f"{option.kind} {option.what}", _seeded(field[OURS]), _seeded(field[LOOP]), exact=_seeded(exact))
     for run in _RUNS:
         times = in_turns({who: each.runs[run] for who, each in field.items()}, plan.rounds)
         yield Row(
             "options", option.kind, f"{option.what} ({shape})", run, plan.threads, times.seconds(), times.ratios()
         )
+
+
+def _in_float64(work: Work) -> Work:
+    """What is asked of it once: the first input."""
+    return replace(work, inputs=[work.inputs[0].double()], weight=work.weight.double())
 
 
 def _seeded(each: Contestant) -> Contestant:
