@@ -101,41 +101,25 @@ class DiffersError(ValueError):
     """A contestant's numbers are not ours: no time is told of it."""
 
 
-FURTHER = 4.0  # times as far from the exact answer as another contestant: rounding, still
-
-
-def check(
-    name: str,
-    ours: Contestant,
-    theirs: Contestant,
-    values: float = 5e-5,
-    gradients: float = 3e-4,
-    exact: Contestant | None = None,
-) -> None:
+def check(name: str, ours: Contestant, theirs: Contestant, values: float = 5e-5, gradients: float = 3e-4) -> None:
     """Values within `values`, gradients within `gradients` of their largest.
-
-    Norms of many steps make rounding grow, ours as theirs: there `exact`, in float64, is the measure. Ours may be as
-    far from it as said above, or some times as far as theirs is.
 
     Raises:
         DiffersError: they are not.
     """
-    _near(f"{name}: the output", ours.values(), theirs.values(), exact.values() if exact else None, values)
+    _near(f"{name}: the output", ours.values(), theirs.values(), values)
     if theirs.gradients is None or ours.gradients is None:
         return
-    mine, truth = ours.gradients(), exact.gradients() if exact and exact.gradients else {}
+    mine = ours.gradients()
     for parameter, gradient in theirs.gradients().items():
-        _near(f"{name}: the gradient of {parameter}", mine[parameter], gradient, truth.get(parameter), gradients)
+        _near(f"{name}: the gradient of {parameter}", mine[parameter], gradient, gradients)
 
 
-def _near(what: str, a: Tensor, b: Tensor, exact: Tensor | None, tolerance: float) -> None:
+def _near(what: str, a: Tensor, b: Tensor, tolerance: float) -> None:
     if a.shape != b.shape:
         raise DiffersError(f"{what} has the shape {tuple(b.shape)}, ours {tuple(a.shape)}")
     scale = max(1.0, b.abs().max().item())
-    allowed = tolerance * scale
-    if exact is not None:
-        b, allowed = exact, max(allowed, FURTHER * (b - exact).abs().max().item())
     difference = (a - b).abs().max().item()
-    if not difference <= allowed:  # NaN is not
+    if not difference <= tolerance * scale:  # NaN is not
         raise DiffersError(f"{what} differs by {difference:.1e} of {scale:.1e}")
     assert math.isfinite(difference)
