@@ -19,6 +19,10 @@ template <class T> struct Packing {
 
   Packing() : K(0), tiled(false) {}
   Packing(long K, long rows, long least = LEAST) : K(K), tiled(TILES<T> && rows >= least && worth(K)) {}
+  // Of a step's product: small weights are read so few times that its rows' splitting costs more than tiles save.
+  static Packing of_step(long K, long columns, long rows, long least = LEAST) {
+    return {K, K * columns < (long(1) << 15) ? 0 : rows, least};
+  }
 
   // Numbers that one vector of columns takes.
   long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }
@@ -104,7 +108,7 @@ template <class T> class Left {
     if constexpr (TILES<T>) {
       if (packing.tiled) {
         const Tile* b = reinterpret_cast<const Tile*>(panel);
-        shapes.use(height_of(rows));
+        shapes.use(rows);
         product_of_tiles(rows, packing.K, tiles_, b, Q, init, init_row, z, z_row);
         for (long r = 0; odd_ && r < rows; ++r)
           if (odd_[r]) add_row(packing.K, at_ + r * row_, b, Q, z + r * z_row);

@@ -45,7 +45,7 @@ class TileShapes {
     uint16_t bytes[16] = {};
     uint8_t rows[16] = {};
   };
-  int height_ = 0;
+  int height_ = 0, left_ = 0;
 
  public:
   TileShapes() = default;
@@ -54,12 +54,15 @@ class TileShapes {
   ~TileShapes() {
     if (height_) asm volatile("tilerelease");
   }
-  // Sums and left factors, in tiles 0 to 5, have so many rows; right ones are always whole.
-  void use(int height) {
-    if (height == height_) return;
-    height_ = height;
+  // Whether one tile has all the rows, or every tile as many as a right factor's: then three may hold left factors.
+  static bool alone(long rows) { return rows <= TILE || height_of(rows) == TILE; }
+  // For products of so many rows: sums in tiles 0 to 3 and left factors after them, right ones in the last.
+  void use(long rows) {
+    const int height = height_of(rows), left = alone(rows) ? 3 : 2;
+    if (height == height_ && left == left_) return;
+    height_ = height, left_ = left;
     Shapes shapes;
-    for (int i = 0; i < 8; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i > 5 ? TILE : height);
+    for (int i = 0; i < 8; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i < 4 + left ? height : TILE);
     asm volatile("ldtilecfg %0" ::"m"(shapes));
   }
 };
@@ -226,9 +229,17 @@ inline void tiles_of_rows(const float* const* rows, long from, long wide, long K
 
 // Products ----------------------------------------------------------------------------------------
 
+// The products of parts that are added, each beside one that it shares a part with: so the fewest tiles are loaded. Where
+// another thread runs on the same core, loads and products of tiles do not overlap, and every load counts.
+struct PartsOf {
+  int a, b;
+};
+constexpr PartsOf IN_TURN[] = {{0, 0}, {2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
+
 // R x Q tiles of sums, in tiles 0.. of the unit. `b`: the first vector's tiles, `wide` tiles to a block of k. Each sum
-// runs over k, and in a block of it over b's parts and then a's, whatever R and Q are.
-template <int R, int Q>
+// runs over k, and in a block of it over the parts in their turn, whatever R and Q are. ALONE: three tiles may hold a's
+// parts, which stay there while b's pass.
+template <int R, int Q, bool ALONE>
 inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b, long wide, const float* init,
                           long init_row, float* z, long z_row, int height) {
   static_assert(R * Q <= 4);
@@ -241,26 +252,39 @@ inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b
   };
   each([&](auto c, int r, int q) { tile_load<c()>(init + r * next + q * TILE, init_bytes); });
   for (long k = 0; k < blocks; ++k, a += PARTS, b += wide) {
-    if constexpr (R == 1) {
+    if constexpr (ALONE) {
+      tile_load<4>(a, 64);
+      each([&](auto c, int, int q) {
+        const Tile* right = b + q * PARTS;
+        tile_load<7>(right, 64), tile_multiply<c(), 4, 7>();
+        if (c() == 0) tile_load<6>(a + 2, 64);
+        tile_multiply<c(), 6, 7>();
+        if (c() == 0) tile_load<5>(a + 1, 64);
+        tile_multiply<c(), 5, 7>();
+        tile_load<7>(right + 1, 64), tile_multiply<c(), 5, 7>(), tile_multiply<c(), 4, 7>();
+        tile_load<7>(right + 2, 64), tile_multiply<c(), 4, 7>();
+      });
+    } else if constexpr (R == 1) {
       tile_load<4>(a, 64);
       each([&](auto c, int, int q) {
         const Tile* right = b + q * PARTS;
         tile_load<6>(right, 64), tile_multiply<c(), 4, 6>();
-        tile_load<5>(a + 1, 64), tile_multiply<c(), 5, 6>();
         tile_load<5>(a + 2, 64), tile_multiply<c(), 5, 6>();
-        tile_load<7>(right + 1, 64), tile_multiply<c(), 4, 7>();
-        tile_load<5>(a + 1, 64), tile_multiply<c(), 5, 7>();
+        tile_load<5>(a + 1, 64), tile_multiply<c(), 5, 6>();
+        tile_load<7>(right + 1, 64), tile_multiply<c(), 5, 7>(), tile_multiply<c(), 4, 7>();
         tile_load<7>(right + 2, 64), tile_multiply<c(), 4, 7>();
       });
-    } else {  // a part of b stays, for all of a that it meets
-      for (int part = 0; part < PARTS; ++part) {
-        tile_load<6>(b + part, 64);
-        if constexpr (Q == 2) tile_load<7>(b + PARTS + part, 64);
-        for (int other = 0; other + part < PARTS; ++other) {
-          tile_load<4>(a + other, 64), tile_load<5>(a + a_next + other, 64);
-          tile_multiply<0, 4, 6>(), tile_multiply<Q, 5, 6>();
-          if constexpr (Q == 2) tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+    } else {
+#pragma GCC unroll 6
+      for (int i = 0; i < 6; ++i) {
+        const PartsOf now = IN_TURN[i];
+        if (i == 0 || now.a != IN_TURN[i - 1].a) tile_load<4>(a + now.a, 64), tile_load<5>(a + a_next + now.a, 64);
+        if (i == 0 || now.b != IN_TURN[i - 1].b) {
+          tile_load<6>(b + now.b, 64);
+          if constexpr (Q == 2) tile_load<7>(b + PARTS + now.b, 64);
         }
+        tile_multiply<0, 4, 6>(), tile_multiply<Q, 5, 6>();
+        if constexpr (Q == 2) tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
       }
     }
   }
@@ -276,17 +300,21 @@ inline void product_of_tiles(long rows, long K, const Tile* a, const Tile* b, in
   for (; left > 1; left -= 2, a += 2 * each, init += 2 * height * init_row, z += 2 * height * z_row) {
     int q = 0;
     for (; q + 1 < Q; q += 2)
-      sums_of_tiles<2, 2>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
+      sums_of_tiles<2, 2, false>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
     if (q < Q)
-      sums_of_tiles<2, 1>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
+      sums_of_tiles<2, 1, false>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
   }
   if (left == 0) return;
-  switch (Q) {
-    case 1: return sums_of_tiles<1, 1>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-    case 2: return sums_of_tiles<1, 2>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-    case 3: return sums_of_tiles<1, 3>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-    default: return sums_of_tiles<1, 4>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-  }
+  const auto rest = [&](auto alone) {
+    switch (Q) {
+      case 1: return sums_of_tiles<1, 1, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+      case 2: return sums_of_tiles<1, 2, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+      case 3: return sums_of_tiles<1, 3, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+      default: return sums_of_tiles<1, 4, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+    }
+  };
+  if (TileShapes::alone(rows)) rest(std::true_type{});
+  else rest(std::false_type{});
 }
 
 // z += a b for a row that cannot be split, in vectors: the parts together are b again.
@@ -313,7 +341,7 @@ inline void add_row(long K, const float* a, const Tile* b, int Q, float* z) {
 // Never asked for: TILES is false.
 class TileShapes {
  public:
-  void use(int) {}
+  void use(long) {}
 };
 #endif
 

@@ -75,8 +75,10 @@ template <class T, class Cell> struct PackedWeights {
   T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
 
   explicit PackedWeights(const Scan<T>& s)
-      : s(s), panels{s.hidden}, of_x(s.input, s.batch * s.time, Packing<T>::LEAST_AHEAD), of_h(s.output, s.batch), n_panels{s.hidden},
-        p_panels{s.output}, hidden_stride(spread<T>(s.hidden)) {}
+      : s(s), panels{s.hidden},
+        of_x(Packing<T>::of_step(s.input, Cell::X_GATES * s.hidden, s.batch * s.time, Packing<T>::LEAST_AHEAD)),
+        of_h(Packing<T>::of_step(s.output, h_gates() * s.hidden, s.batch)), n_panels{s.hidden}, p_panels{s.output},
+        hidden_stride(spread<T>(s.hidden)) {}
 
   bool normed() const { return Cell::OPTIONS && s.options.normed(); }
   bool apart() const { return normed() && s.kind != RNN; }  // W x and R h are normed each for itself

@@ -240,7 +240,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
                  TileShapes& shapes) const {
     const long row = range.columns(0) + range.columns(1);
     split_columns(o.left, range, rows, count, column, Q, sums + Q * L * row, first);
-    shapes.use(TILE);
+    shapes.use(Q * TILE);
     for (int i = 0; i < 2; ++i) {
       const Panels<T> panels{range.seen[i].width};
       if (panels.columns == 0) continue;
