@@ -26,6 +26,7 @@ H = torch.zeros(1, 2, 4)
         ({"zoneout": (0.1, 0.2, 0.3)}, r"zoneout must be one number or \(p_h, p_c\)"),
         ({"zoneout": -0.1}, "zoneout must be a probability"),
         ({"initializer": "glorot"}, "initializer must be one of uniform, orthogonal, identity; found 'glorot'"),
+        ({"initializer": ["uniform"]}, r"one of uniform, orthogonal, identity; found \['uniform'\]"),
         ({"proj_size": 4}, r"proj_size must be in 0..hidden_size - 1 \(3\), found 4"),
         ({"proj_size": 2.0}, r"proj_size must be in 0..hidden_size - 1 \(3\), found 2.0"),
         ({"proj_size": "2"}, r"proj_size must be in 0..hidden_size - 1 \(3\), found '2'"),

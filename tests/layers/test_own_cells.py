@@ -83,6 +83,14 @@ class Noisy(RNNCell):
         return (h + 1 if self.training else h,)
 
 
+def test_a_kernel_that_is_not_there_is_refused_with_those_that_are() -> None:
+    class Misnamed(LSTMCell):
+        name, kernel = "doc-misnamed", "ltsm"
+
+    with pytest.raises(ValueError, match="Misnamed.kernel must be one of rnn, lstm, gru, or None; found 'ltsm'"):
+        ost.Recurrent("doc-misnamed", 3, 8)(torch.randn(2, 5, 3))
+
+
 def test_a_cell_of_ones_own_is_told_whether_its_layer_trains() -> None:
     layer, x = ost.Recurrent("doc-noisy", 3, 4), torch.randn(2, 1, 3)
     learning = layer(x)[0]

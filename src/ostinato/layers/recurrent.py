@@ -89,7 +89,7 @@ class Recurrent(nn.Module):
         self.learn_initial_state = flag("learn_initial_state", learn_initial_state)
         self.initializer = initializer
         self.cell, self.options = cell, options
-        if initializer not in INITIALIZERS:
+        if initializer not in tuple(INITIALIZERS):  # a list is no key
             raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; found {initializer!r}")
 
         first = kind(input_size, hidden_size, bias, own_weights=False, **options)

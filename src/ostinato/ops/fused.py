@@ -63,7 +63,9 @@ def plan_of(
     cell: GatedCell, reverse: bool = False, layers: int = 1, directions: int = 1, zoneout: Zoneout | None = None
 ) -> Plan:
     """How the kernels run this cell, which must be one that they serve."""
-    assert cell.kernel is not None
+    if cell.kernel not in KINDS:
+        there = ", ".join(KINDS)
+        raise ValueError(f"{type(cell).__name__}.kernel must be one of {there}, or None; found {cell.kernel!r}")
     activation = ACTIVATIONS[getattr(cell, "nonlinearity", "tanh")]
     coupled, before = getattr(cell, "coupled_gates", False), not getattr(cell, "reset_after", True)
     options = None
