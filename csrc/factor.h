@@ -109,7 +109,7 @@ template <class T> class Left {
       if (packing.tiled) {
         const Tile* b = reinterpret_cast<const Tile*>(panel);
         shapes.use(rows);
-        product_of_tiles(rows, packing.K, tiles_, b, Q, init, init_row, z, z_row);
+        product_of_tiles(rows, packing.K, tiles_, b, Q, init, init_row, z, z_row, next != nullptr);
         for (long r = 0; odd_ && r < rows; ++r)
           if (odd_[r]) add_row(packing.K, at_ + r * row_, b, Q, z + r * z_row);
         return;

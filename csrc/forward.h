@@ -198,9 +198,11 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       live = rows.live(t + i, live);
       steps[i] = {gather(rows, o, t + i, live), live};
     }
-    for (long u = share.first; u < share.last; ++u)
+    for (long u = share.first; u < share.last; ++u) {
+      const T* next = of_x.tiled && u + 1 < share.last ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
       for (long i = 0; i < count; ++i)
-        input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), nullptr);
+        input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), next);
+    }
   }
   void rows_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
     const long width = z_stride();

@@ -148,7 +148,7 @@ template <class T> class Multiply {
         if (part.tiled) {
           const Tile* b = reinterpret_cast<const Tile*>(panel);
           shapes.use(rows);
-          product_of_tiles(rows, part.K, tiles_at(part, o, at), b, Q, init, init_row, z, z_row);
+          product_of_tiles(rows, part.K, tiles_at(part, o, at), b, Q, init, init_row, z, z_row, false);
           for (long r = 0; r < rows; ++r)
             if (o.odd[at + r]) add_row(part.K, a + r * p.a_row, b, Q, z + r * z_row);
           return;

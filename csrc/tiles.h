@@ -17,6 +17,7 @@ namespace {
 constexpr int PARTS = 3;
 constexpr int TILE = 16;   // rows, and pairs in a row
 constexpr long DEEP = 32;  // k in a tile
+constexpr long BLOCKS_AT_ONCE = 4;
 
 struct alignas(64) Tile {
   uint32_t pairs[TILE][TILE];
@@ -45,7 +46,7 @@ class TileShapes {
     uint16_t bytes[16] = {};
     uint8_t rows[16] = {};
   };
-  int height_ = 0, left_ = 0;
+  int height_ = 0;
 
  public:
   TileShapes() = default;
@@ -54,15 +55,13 @@ class TileShapes {
   ~TileShapes() {
     if (height_) asm volatile("tilerelease");
   }
-  // Whether one tile has all the rows, or every tile as many as a right factor's: then three may hold left factors.
-  static bool alone(long rows) { return rows <= TILE || height_of(rows) == TILE; }
-  // For products of so many rows: sums in tiles 0 to 3 and left factors after them, right ones in the last.
+  // For products of so many rows: sums and left factors, in tiles 0 to 2, have `height_of` them; the right one is whole.
   void use(long rows) {
-    const int height = height_of(rows), left = alone(rows) ? 3 : 2;
-    if (height == height_ && left == left_) return;
-    height_ = height, left_ = left;
+    const int height = height_of(rows);
+    if (height == height_) return;
+    height_ = height;
     Shapes shapes;
-    for (int i = 0; i < 8; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i < 4 + left ? height : TILE);
+    for (int i = 0; i < 4; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i > 2 ? TILE : height);
     asm volatile("ldtilecfg %0" ::"m"(shapes));
   }
 };
@@ -229,92 +228,65 @@ inline void tiles_of_rows(const float* const* rows, long from, long wide, long K
 
 // Products ----------------------------------------------------------------------------------------
 
-// The products of parts that are added, each beside one that it shares a part with: so the fewest tiles are loaded. Where
-// another thread runs on the same core, loads and products of tiles do not overlap, and every load counts.
+// Calls a tile into the first cache: a load that waits for a far one holds up all tiles behind it.
+OST_INLINE void call_tile(const Tile* tile) {
+#pragma GCC unroll 16
+  for (int i = 0; i < TILE; ++i) __builtin_prefetch(tile->pairs[i], 0, 3);
+}
+
+// The products of parts that are added, each beside one that it shares a part with: so the fewest tiles are loaded.
 struct PartsOf {
   int a, b;
 };
 constexpr PartsOf IN_TURN[] = {{0, 0}, {2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
 
-// R x Q tiles of sums, in tiles 0.. of the unit. `b`: the first vector's tiles, `wide` tiles to a block of k. Each sum
-// runs over k, and in a block of it over the parts in their turn, whatever R and Q are. ALONE: three tiles may hold a's
-// parts, which stay there while b's pass.
-template <int R, int Q, bool ALONE>
+// R tiles of sums, in tiles 0 and 1 of the unit; the left factor comes to tile 2, the right one to tile 3. No more than
+// these four are ever filled: where another thread runs on the same core, the unit has few tiles beyond those that
+// are filled, and with all eight of them filled no load or product begins before the last one ends.
+// `b`: the vector's tiles, `wide` tiles to a block of k. Each sum runs over k, and in a block of it over the parts in
+// their turn, whatever R is. `far`: b's next block is called.
+template <int R>
 inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b, long wide, const float* init,
-                          long init_row, float* z, long z_row, int height) {
-  static_assert(R * Q <= 4);
-  const long init_bytes = init_row * 4, z_bytes = z_row * 4, next = height * init_row, z_next = height * z_row;
-  const auto each = [&](auto f) {
-    f(std::integral_constant<int, 0>{}, 0, 0);
-    if constexpr (R * Q > 1) f(std::integral_constant<int, 1>{}, 1 / Q, 1 % Q);
-    if constexpr (R * Q > 2) f(std::integral_constant<int, 2>{}, 2 / Q, 2 % Q);
-    if constexpr (R * Q > 3) f(std::integral_constant<int, 3>{}, 3 / Q, 3 % Q);
-  };
-  each([&](auto c, int r, int q) { tile_load<c()>(init + r * next + q * TILE, init_bytes); });
+                          long init_row, float* z, long z_row, int height, bool far) {
+  const long init_bytes = init_row * 4, z_bytes = z_row * 4;
+  tile_load<0>(init, init_bytes);
+  if constexpr (R == 2) tile_load<1>(init + height * init_row, init_bytes);
   for (long k = 0; k < blocks; ++k, a += PARTS, b += wide) {
-    if constexpr (ALONE) {
-      tile_load<4>(a, 64);
-      each([&](auto c, int, int q) {
-        const Tile* right = b + q * PARTS;
-        tile_load<7>(right, 64), tile_multiply<c(), 4, 7>();
-        if (c() == 0) tile_load<6>(a + 2, 64);
-        tile_multiply<c(), 6, 7>();
-        if (c() == 0) tile_load<5>(a + 1, 64);
-        tile_multiply<c(), 5, 7>();
-        tile_load<7>(right + 1, 64), tile_multiply<c(), 5, 7>(), tile_multiply<c(), 4, 7>();
-        tile_load<7>(right + 2, 64), tile_multiply<c(), 4, 7>();
-      });
-    } else if constexpr (R == 1) {
-      tile_load<4>(a, 64);
-      each([&](auto c, int, int q) {
-        const Tile* right = b + q * PARTS;
-        tile_load<6>(right, 64), tile_multiply<c(), 4, 6>();
-        tile_load<5>(a + 2, 64), tile_multiply<c(), 5, 6>();
-        tile_load<5>(a + 1, 64), tile_multiply<c(), 5, 6>();
-        tile_load<7>(right + 1, 64), tile_multiply<c(), 5, 7>(), tile_multiply<c(), 4, 7>();
-        tile_load<7>(right + 2, 64), tile_multiply<c(), 4, 7>();
-      });
-    } else {
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) {
-        const PartsOf now = IN_TURN[i];
-        if (i == 0 || now.a != IN_TURN[i - 1].a) tile_load<4>(a + now.a, 64), tile_load<5>(a + a_next + now.a, 64);
-        if (i == 0 || now.b != IN_TURN[i - 1].b) {
-          tile_load<6>(b + now.b, 64);
-          if constexpr (Q == 2) tile_load<7>(b + PARTS + now.b, 64);
-        }
-        tile_multiply<0, 4, 6>(), tile_multiply<Q, 5, 6>();
-        if constexpr (Q == 2) tile_multiply<1, 4, 7>(), tile_multiply<3, 5, 7>();
+    for (int i = 0; i < 6; ++i) {
+      const PartsOf now = IN_TURN[i];
+      const bool other_a = i == 0 || now.a != IN_TURN[i - 1].a, other_b = i == 0 || now.b != IN_TURN[i - 1].b;
+      if (other_b) tile_load<3>(b + now.b, 64);
+      if (far && i % 2 == 0) call_tile(b + wide + i / 2);
+      if (R == 2 && i % 2) {  // the row that came last comes first
+        if (other_a) tile_load<2>(a + a_next + now.a, 64);
+        tile_multiply<1, 2, 3>(), tile_load<2>(a + now.a, 64), tile_multiply<0, 2, 3>();
+      } else {
+        if (other_a) tile_load<2>(a + now.a, 64);
+        tile_multiply<0, 2, 3>();
+        if constexpr (R == 2) tile_load<2>(a + a_next + now.a, 64), tile_multiply<1, 2, 3>();
       }
     }
   }
-  each([&](auto c, int r, int q) { tile_store<c()>(z + r * z_next + q * TILE, z_bytes); });
+  tile_store<0>(z, z_bytes);
+  if constexpr (R == 2) tile_store<1>(z + height * z_row, z_bytes);
 }
 
-// z = init + a b, for a panel of Q vectors. Rows that only fill the last tile are 0 in a: they become init.
+// z = init + a b, for a panel of Q vectors. Rows that only fill the last tile are 0 in a: they become init. Some k at a
+// time, so that a's tiles stay in the first cache from vector to vector. `far`: b does not come from the second.
 inline void product_of_tiles(long rows, long K, const Tile* a, const Tile* b, int Q, const float* init, long init_row,
-                             float* z, long z_row) {
-  const long blocks = blocks_of(K), each = blocks * PARTS, wide = Q * PARTS;
+                             float* z, long z_row, bool far) {
+  const long all = blocks_of(K), each = all * PARTS, wide = Q * PARTS;
   const int height = height_of(rows);
-  long left = tiles_of(rows);
-  for (; left > 1; left -= 2, a += 2 * each, init += 2 * height * init_row, z += 2 * height * z_row) {
-    int q = 0;
-    for (; q + 1 < Q; q += 2)
-      sums_of_tiles<2, 2, false>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
-    if (q < Q)
-      sums_of_tiles<2, 1, false>(blocks, a, each, b + q * PARTS, wide, init + q * TILE, init_row, z + q * TILE, z_row, height);
-  }
-  if (left == 0) return;
-  const auto rest = [&](auto alone) {
-    switch (Q) {
-      case 1: return sums_of_tiles<1, 1, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-      case 2: return sums_of_tiles<1, 2, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-      case 3: return sums_of_tiles<1, 3, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
-      default: return sums_of_tiles<1, 4, alone()>(blocks, a, each, b, wide, init, init_row, z, z_row, height);
+  for (long left = tiles_of(rows); left > 0; left -= 2, a += 2 * each, init += 2 * height * init_row, z += 2 * height * z_row)
+    for (long k = 0; k < all; k += BLOCKS_AT_ONCE) {
+      const long blocks = all - k < BLOCKS_AT_ONCE ? all - k : BLOCKS_AT_ONCE, row = k ? z_row : init_row;
+      for (int q = 0; q < Q; ++q) {
+        const auto sums = left > 1 ? sums_of_tiles<2> : sums_of_tiles<1>;
+        sums(blocks, a + k * PARTS, each, b + k * wide + q * PARTS, wide, (k ? z : init) + q * TILE, row, z + q * TILE, z_row,
+             height, far);
+      }
     }
-  };
-  if (TileShapes::alone(rows)) rest(std::true_type{});
-  else rest(std::false_type{});
 }
 
 // z += a b for a row that cannot be split, in vectors: the parts together are b again.

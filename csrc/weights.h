@@ -241,13 +241,14 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     const long row = range.columns(0) + range.columns(1);
     split_columns(o.left, range, rows, count, column, Q, sums + Q * L * row, first);
     shapes.use(Q * TILE);
+    const bool far = vectors_of_line() * blocks_of(CHUNK) * PARTS * long(sizeof(Tile)) > FAR / 2;
     for (int i = 0; i < 2; ++i) {
       const Panels<T> panels{range.seen[i].width};
       if (panels.columns == 0) continue;
       const Tile* right = right_at(o, range.seen[i].at);
       for (long p = 0; p < panels.count(); ++p, right += WIDEST * blocks_of(CHUNK) * PARTS) {
         T* to = sums + (i ? range.columns(0) : 0) + panels.start(p);
-        product_of_tiles(Q * TILE, count, o.left, right, panels.vectors(p), first ? zero : to, first ? 0L : row, to, row);
+        product_of_tiles(Q * TILE, count, o.left, right, panels.vectors(p), first ? zero : to, first ? 0L : row, to, row, far);
       }
     }
   }
