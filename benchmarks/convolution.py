@@ -5,13 +5,15 @@ has time before features would do. Times of one run on one machine; only the rat
 """
 
 import argparse
+from functools import partial
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
 import ostinato as ost
-from layers import check, forward, in_turns, train  # the file beside this one
+from ostinato.interfaces.bench.clock import in_turns
+from ostinato.interfaces.bench.row import OURS
 
 SHAPES = [
     (32, 400, 1, 25, 7, 4),
@@ -25,26 +27,43 @@ SHAPES = [
 
 
 class Theirs(torch.nn.Conv1d):
-    """torch's causal convolution of (batch, time, features), with a tuple like a recurrent layer's."""
+    """torch's causal convolution of (batch, time, features)."""
 
     def forward(self, x):
         before = self.dilation[0] * (self.kernel_size[0] - 1)
-        return (super().forward(torch.nn.functional.pad(x.transpose(1, 2), (before, 0))).transpose(1, 2),)
-
-
-class Ours(ost.Conv1d):
-    """Ours, likewise."""
-
-    def forward(self, x):
-        return (super().forward(x),)
+        return super().forward(torch.nn.functional.pad(x.transpose(1, 2), (before, 0))).transpose(1, 2)
 
 
 def pair(shape):
     batch, steps, inputs, outputs, kernel_size, dilation = shape
-    ours = Ours(inputs, outputs, kernel_size, dilation=dilation, causal=True)
+    ours = ost.Conv1d(inputs, outputs, kernel_size, dilation=dilation, causal=True)
     theirs = Theirs(inputs, outputs, kernel_size, dilation=dilation)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs, torch.randn(batch, steps, inputs), torch.randn(batch, steps, outputs)
+
+
+def forward(layer, x, weight):
+    with torch.no_grad():
+        layer(x)
+
+
+def train(layer, x, weight):
+    layer.zero_grad()
+    (layer(x) * weight).sum().backward()
+
+
+def turn(once, layer, _):
+    once(layer)
+
+
+def check(ours, theirs, x, weight):
+    """No speed is printed of a layer that gives other numbers."""
+    torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=2e-5)
+    for layer in (ours, theirs):
+        train(layer, x, weight)
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        scale = max(1.0, b.grad.abs().max().item())
+        assert (a.grad - b.grad).abs().max().item() <= 2e-4 * scale, f"the gradient of {name} differs"
 
 
 def main():
@@ -63,8 +82,10 @@ def main():
         check(ours, theirs, x, weight)
         with_dx = x.clone().requires_grad_()
         for what, run, data in (("forward", forward, x), ("train", train, x), ("train + dx", train, with_dx)):
-            mine, its, ratio = in_turns(run, ours, theirs, data, weight, options.rounds)
-            sizes = ", ".join(map(str, shape))
+            once = partial(run, x=data, weight=weight)
+            times = in_turns({OURS: partial(turn, once, ours), "torch.nn": partial(turn, once, theirs)}, options.rounds)
+            mine, its = times.seconds().values()
+            sizes, ratio = ", ".join(map(str, shape)), times.ratios()["torch.nn"]
             print(f"| {sizes} | {what} | {mine * 1e3:.3f} | {its * 1e3:.3f} | {ratio:.2f} |", flush=True)
 
 

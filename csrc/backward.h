@@ -64,7 +64,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
       : Base(s, g), hidden_stride(spread<T>(H)), stride(spread<T>(O)), h_panels{O}, x_panels{D}, m_panels{H},
-        of_h(Packing<T>::of_step(Cell::H_GATES * H, O, reset_before() ? 0 : s.batch)), gathered(*this), pieces{piece(0), piece(1)}, units{H} {}
+        of_h(Packing<T>::of_step(Cell::H_GATES * H, O, reset_before() ? 0 : s.batch)), gathered(*this),
+        pieces{piece(0), piece(1)}, units{H} {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};

@@ -19,9 +19,12 @@ template <class T> struct Packing {
 
   Packing() : K(0), tiled(false) {}
   Packing(long K, long rows, long least = LEAST) : K(K), tiled(TILES<T> && rows >= least && worth(K)) {}
-  // Of a step's product: small weights are read so few times that its rows' splitting costs more than tiles save.
+  // Of a step's product: with few weights the splitting of its rows costs more than tiles save.
+  static constexpr long LEAST_WEIGHTS = long(1) << 15;
   static Packing of_step(long K, long columns, long rows, long least = LEAST) {
-    return {K, K * columns < (long(1) << 15) ? 0 : rows, least};
+    Packing packing(K, rows, least);
+    packing.tiled = packing.tiled && K * columns >= LEAST_WEIGHTS;
+    return packing;
   }
 
   // Numbers that one vector of columns takes.
@@ -102,7 +105,7 @@ template <class T> class Left {
     }
   }
 
-  // z = init + this times a panel of Q vectors.
+  // z = init + this times a panel of Q vectors. `next`: as `product` has it; in tiles it says that this panel is far too.
   void times(const Packing<T>& packing, long rows, const T* panel, int Q, const T* init, long init_row, T* z,
              long z_row, TileShapes& shapes, const T* next = nullptr, long numbers = 0) const {
     if constexpr (TILES<T>) {

@@ -198,7 +198,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       live = rows.live(t + i, live);
       steps[i] = {gather(rows, o, t + i, live), live};
     }
-    for (long u = share.first; u < share.last; ++u) {
+    for (long u = share.first; u < share.last; ++u) {  // calls for tiles alone: in vectors not measured
       const T* next = of_x.tiled && u + 1 < share.last ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
       for (long i = 0; i < count; ++i)
         input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), next);

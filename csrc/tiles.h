@@ -17,7 +17,7 @@ namespace {
 constexpr int PARTS = 3;
 constexpr int TILE = 16;   // rows, and pairs in a row
 constexpr long DEEP = 32;  // k in a tile
-constexpr long BLOCKS_AT_ONCE = 4;
+constexpr long BLOCKS_AT_ONCE = 4;  // of k: two rows' tiles of so many stay in the first cache
 
 struct alignas(64) Tile {
   uint32_t pairs[TILE][TILE];
@@ -241,8 +241,8 @@ struct PartsOf {
 constexpr PartsOf IN_TURN[] = {{0, 0}, {2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}};
 
 // R tiles of sums, in tiles 0 and 1 of the unit; the left factor comes to tile 2, the right one to tile 3. No more than
-// these four are ever filled: where another thread runs on the same core, the unit has few tiles beyond those that
-// are filled, and with all eight of them filled no load or product begins before the last one ends.
+// these four are ever filled: where another thread runs on the same core, the unit seems to have few tiles beyond those
+// that are filled, and with all eight of them filled no load or product begins before the last one ends.
 // `b`: the vector's tiles, `wide` tiles to a block of k. Each sum runs over k, and in a block of it over the parts in
 // their turn, whatever R is. `far`: b's next block is called.
 template <int R>
@@ -273,7 +273,7 @@ inline void sums_of_tiles(long blocks, const Tile* a, long a_next, const Tile* b
 }
 
 // z = init + a b, for a panel of Q vectors. Rows that only fill the last tile are 0 in a: they become init. Some k at a
-// time, so that a's tiles stay in the first cache from vector to vector. `far`: b does not come from the second.
+// time, so that a's tiles stay in the first cache from vector to vector. `far`: b is not in the second.
 inline void product_of_tiles(long rows, long K, const Tile* a, const Tile* b, int Q, const float* init, long init_row,
                              float* z, long z_row, bool far) {
   const long all = blocks_of(K), each = all * PARTS, wide = Q * PARTS;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from itertools import count
 from pathlib import Path
@@ -101,6 +103,22 @@ def test_slow_rows_get_fewer_rounds_and_short_runs_are_repeated(monkeypatch: pyt
     calls = count()
     clock.in_turns({OURS: lambda _: next(calls)}, rounds=1)
     assert next(calls) > 100
+
+
+def test_each_waits_for_the_others_threads_and_wakes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(clock.time, "sleep", lambda seconds: said.append("pause"))
+    monkeypatch.setattr(clock, "_timed", lambda run, turn, repeats: said.append("clock") or clock.SAMPLE / 10)
+    clock.in_turns({OURS: lambda _: said.append("ours"), "a": lambda _: said.append("a")}, rounds=1)
+    assert said[2 * clock.WARM_UP :] == ["pause", "ours", "clock", "pause", "a", "clock"]
+
+
+@pytest.mark.parametrize(
+    "script", sorted(Path(__file__).parents[2].glob("benchmarks/*.py")), ids=lambda path: path.name
+)
+def test_scripts_of_make_bench_start(script: Path) -> None:
+    answer = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_ratios_are_of_one_round_and_then_the_median() -> None:

@@ -14,6 +14,7 @@ Run = Callable[[int], object]  # told which of the inputs to take
 ROUNDS, FEW, SLOW = 15, 7, 0.5  # a row of which one round takes longer than SLOW seconds gets FEW rounds
 SAMPLE = 0.002  # seconds: shorter runs are repeated until they last as long
 WARM_UP = 2
+PAUSE = 0.02  # seconds: after a run some libraries' threads look for more work for a while, on cores that others need
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Times:
 
 
 def in_turns(runs: Mapping[str, Run], rounds: int = ROUNDS, between: Callable[[], object] | None = None) -> Times:
-    """Time all contestants, the first of one round being the last of the next.
+    """Time all contestants, the first of one round being the last of the next, each when the others' threads sleep.
 
     Args:
         runs: contestant -> what it does; each call of one round is given the same number.
@@ -60,8 +61,12 @@ def in_turns(runs: Mapping[str, Run], rounds: int = ROUNDS, between: Callable[[]
     order = list(runs)
     for turn in range(rounds):
         if between is not None:
+            time.sleep(PAUSE)
             between()
         for who in order:
+            time.sleep(PAUSE)
+            if repeats[who] > 1:  # a short run's own threads are awake when its clock starts
+                runs[who](turn)
             found[who].append(_timed(runs[who], turn, repeats[who]))
         order = [*order[1:], order[0]]
     return Times(found)
