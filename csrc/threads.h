@@ -44,9 +44,28 @@ template <class F> void team_of(int wanted, const F& f) {
 }
 
 // Whether teams are worth their while here. A thread that is not there in time (the machine has other work) makes all
-// wait for it: then they are left alone for a while.
-struct Teams {
-  static inline std::atomic<int> left_alone{0};  // so many calls
+// wait for it: then they are left alone for some calls, for many if it happens again soon.
+class Teams {
+  static constexpr int LEAST = 4, MOST = 1000;  // calls
+  static inline std::atomic<int> left_alone_{0}, next_{LEAST};
+
+ public:
+  static void late() {
+    const int calls = next_.load(std::memory_order_relaxed);
+    left_alone_.store(calls, std::memory_order_relaxed);
+    next_.store(std::min(8 * calls, MOST), std::memory_order_relaxed);
+  }
+  static void in_time() {
+    const int calls = next_.load(std::memory_order_relaxed);
+    if (calls > LEAST) next_.store(calls - calls / 4, std::memory_order_relaxed);
+  }
+  // Whether this call is one of those.
+  static bool left_alone() {
+    if (left_alone_.load(std::memory_order_relaxed) <= 0) return false;
+    left_alone_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
+  static void forget() { left_alone_.store(0, std::memory_order_relaxed), next_.store(LEAST, std::memory_order_relaxed); }
 };
 
 // Where the threads of a team wait for each other: each counts its own arrivals and looks at the others'.
@@ -55,9 +74,12 @@ class Meeting {
     std::atomic<int> count{0};
   };
   Arrivals arrivals_[MOST_IN_TEAM];
+  std::atomic<bool> late_{false};
   static constexpr int IN_TIME = 20000;  // looks
 
  public:
+  ~Meeting() { late_.load(std::memory_order_relaxed) ? Teams::late() : Teams::in_time(); }
+
   void wait(int thread, int threads) {
     const int now = arrivals_[thread].count.load(std::memory_order_relaxed) + 1;
     arrivals_[thread].count.store(now, std::memory_order_release);
@@ -66,7 +88,7 @@ class Meeting {
         if (looks < IN_TIME) {
           pause();
         } else {
-          Teams::left_alone.store(1000, std::memory_order_relaxed);
+          late_.store(true, std::memory_order_relaxed);
           std::this_thread::yield();
         }
       }
@@ -97,7 +119,7 @@ inline double meeting_time() {
         if (thread == 0 && threads > 1) best = std::min(best, taken.count() / TIMES);
       });
     }
-    Teams::left_alone.store(0, std::memory_order_relaxed);
+    Teams::forget();
     return best;
   }();
   return measured;
@@ -105,10 +127,7 @@ inline double meeting_time() {
 
 // Whether to share so many multiplications out between two threads that meet afterwards.
 inline bool meeting_pays(double multiplications) {
-  if (Teams::left_alone.load(std::memory_order_relaxed) > 0) {
-    Teams::left_alone.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-  }
+  if (Teams::left_alone()) return false;
   constexpr double EACH = 0.03;  // nanoseconds: what one costs where a single row is multiplied
   return multiplications * EACH / 2 > 1.5 * meeting_time();
 }

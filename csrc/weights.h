@@ -16,7 +16,6 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 256;  // steps that are worth their splitting
-  static constexpr long AHEAD = 2;   // vectors
   const bool tiled;
   T* const sums_of_steps;
 
@@ -222,16 +221,22 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     if (reset_before()) rows.seen[2][k] = line + D + O;
   }
 
+  // A block of steps at a time, so that a row is read as it lies.
   void split_lines(const Own& o, const Rows& rows, long count) const {
-    for (int i = 0; i < 3; ++i) {
-      const Panels<T> panels = panels_at(i);
-      if (panels.columns == 0 || (i == 0 && !g.dW) || (i == 1 && !g.dR)) continue;
-      Tile* to = right_at(o, part_at(i));
-      for (long p = 0; p < panels.count(); ++p, to += WIDEST * blocks_of(CHUNK) * PARTS)
-        for (int q = 0; q < panels.vectors(p); ++q) {
-          const long first = panels.start(p) + q * L;
-          tiles_of_rows(rows.seen[i], first, panels.columns - first, count, to, q, panels.vectors(p));
+    for (long k = 0; k < count; k += DEEP) {
+      const long deep = count - k < DEEP ? count - k : DEEP;
+      for (int i = 0; i < 3; ++i) {
+        const Panels<T> panels = panels_at(i);
+        if (panels.columns == 0 || (i == 0 && !g.dW) || (i == 1 && !g.dR)) continue;
+        Tile* to = right_at(o, part_at(i));
+        for (long p = 0; p < panels.count(); ++p, to += WIDEST * blocks_of(CHUNK) * PARTS) {
+          const int Q = panels.vectors(p);
+          for (int q = 0; q < Q; ++q) {
+            const long first = panels.start(p) + q * L;
+            tiles_of_rows(rows.seen[i] + k, first, panels.columns - first, deep, to + k / DEEP * Q * PARTS, q, Q);
+          }
         }
+      }
     }
   }
 
@@ -253,20 +258,22 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     }
   }
 
-  // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way.
+  // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way. A block of steps at a time:
+  // rows lie far from each other, in few places of the first cache, and are all that it has to keep meanwhile.
   void split_columns(Tile* to, const Range& range, const Rows& rows, long count, long column, int Q, T* sums,
                      bool first) const {
-    for (int q = 0; q < Q; ++q) {
-      const long from = range.from + column + q * L, left = range.count - column - q * L;
-      const int wide = int(left < L ? left : L);
-      tiles_of_columns(rows.dz, from, wide, count, to + q * blocks_of(count) * PARTS);
-      Vec<T> sum[4] = {first ? Vec<T>{} : load(sums + q * L)};
-      for (long k = 0; k < count; ++k) {
-        sum[k % 4] += load(rows.dz[k] + from, wide);
-        __builtin_prefetch(rows.dz[k] + from + AHEAD * L);  // rows lie far from each other: of each its next lines
+    Vec<T> sum[WIDEST][4];
+    for (int q = 0; q < Q; ++q) sum[q][0] = first ? Vec<T>{} : load(sums + q * L), sum[q][1] = sum[q][2] = sum[q][3] = Vec<T>{};
+    for (long k = 0; k < count; k += DEEP) {
+      const long end = count - k < DEEP ? count : k + DEEP;
+      for (int q = 0; q < Q; ++q) {
+        const long from = range.from + column + q * L, left = range.count - column - q * L;
+        const int wide = int(left < L ? left : L);
+        tiles_of_columns(rows.dz + k, from, wide, end - k, to + (q * blocks_of(count) + k / DEEP) * PARTS);
+        for (long i = k; i < end; ++i) sum[q][i % 4] += load(rows.dz[i] + from, wide);
       }
-      store(sums + q * L, (sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
+    for (int q = 0; q < Q; ++q) store(sums + q * L, (sum[q][0] + sum[q][1]) + (sum[q][2] + sum[q][3]));
   }
 
   // Sums (columns of dz, line) are the rows of the weights' gradients.
