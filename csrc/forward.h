@@ -20,7 +20,7 @@ namespace {
 
 constexpr long FEW_ROWS = 5;      // up to here the input's product is done ahead of the time loop
 constexpr long STEPS_AHEAD = 32;  // that many steps at a time
-constexpr long BLOCK_AHEAD = 2;   // and where large weights would pass through the caches at every step: that many
+constexpr long BLOCK_AHEAD = 4;   // and where large weights would pass through the caches at every step: that many
 
 template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   static constexpr int L = LANES<T>;
