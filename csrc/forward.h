@@ -12,6 +12,7 @@
 #include "chance.h"
 #include "factor.h"
 #include "norm.h"
+#include "rounds.h"
 #include "spot.h"
 #include "threads.h"
 #include "units.h"
@@ -33,8 +34,16 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   const Saved kept;
   const T zero[WIDEST * L]{};
 
+  // What one thread does of a step's panels: its own, and with `rounds` what a slower one of its team has not come to.
   struct Share {
-    long first, last;  // panels
+    long first, last;
+    int thread, threads;
+    const Rounds *input, *step;
+
+    template <class F> void run(const Rounds* rounds, long round, bool down, const F& f) const {
+      if (rounds) return rounds->run(thread, threads, round, down, f);
+      for (long i = 0; i < last - first; ++i) f(down ? last - 1 - i : first + i);
+    }
   };
 
   // One thread's scratch.
@@ -62,10 +71,13 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(lay_out(nullptr));
     Own own[MOST_THREADS];
     for (int i = 0; i < std::max(s.threads, most_in_team()); ++i) own[i] = carve(arena);
+    long homes[MOST_IN_TEAM + 1];
+    for (int i = 0; i <= most_in_team(); ++i) homes[i] = panels.begin(i, most_in_team());
+    const Rounds input(arena, homes, most_in_team()), step(arena, homes, most_in_team());
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {
-      as_a_team(own, team);
+      as_a_team(own, team, input, step);
     } else {
       parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
       parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
@@ -113,7 +125,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     enter_all(rows, o);
     TileShapes shapes;
     o.shapes = &shapes;
-    const Share all{0, panels.count()};
+    const Share all{0, panels.count(), 0, 1, nullptr, nullptr};
     long live = rows.count;
     for (long t = 0; t < rows.longest(); ++t) {
       live = rows.live(t, live);
@@ -151,7 +163,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     return most > 1 && meeting_pays(double(s.batch) * h_gates() * s.hidden * s.hidden) ? most : 1;
   }
 
-  void as_a_team(const Own* own, int wanted) const {
+  void as_a_team(const Own* own, int wanted, const Rounds& input, const Rounds& stepped) const {
     Scan<T> alone = s;
     alone.threads = 1;
     const Walk<T> rows(alone, 0, own->rows, s.batch);
@@ -161,16 +173,21 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       Own o = own[thread];
       // h's two places change at every step, for each thread alike.
       o.h[0] = own->h[0], o.h[1] = own->h[1], o.c = own->c;
-      if (few()) o.z = own->z;
+      if (early()) o.z = own->z;
       TileShapes shapes;
       o.shapes = &shapes;
-      const Share mine{panels.begin(thread, threads), panels.begin(thread + 1, threads)};
+      const bool fixed = few();  // a single row's steps are too short to be dealt out anew
+      const Share mine{panels.begin(thread, threads), panels.begin(thread + 1, threads), thread, threads,
+                       fixed ? nullptr : &input, fixed ? nullptr : &stepped};
       fill(thread, threads);
       meeting.wait(thread, threads);
       long live = rows.count;
       for (long t = 0; t < rows.longest(); ++t) {
         live = rows.live(t, live);
-        if (early() && t % ahead() == 0) input_ahead(rows, o, t, live, mine);
+        if (early() && t % ahead() == 0) {
+          input_ahead(rows, o, t, live, mine);
+          if (!fixed) meeting.wait(thread, threads);
+        }
         step(rows, o, t, live, mine);
         meeting.wait(thread, threads);
         if (thread == 0) leave_all(rows, o, t, live);
@@ -198,11 +215,11 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       live = rows.live(t + i, live);
       steps[i] = {gather(rows, o, t + i, live), live};
     }
-    for (long u = share.first; u < share.last; ++u) {  // calls for tiles alone: in vectors not measured
-      const T* next = of_x.tiled && u + 1 < share.last ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
+    share.run(share.input, t / ahead(), false, [&](long u) {  // calls for tiles alone: in vectors not measured
+      const T* next = of_x.tiled && u + 1 < panels.count() ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
       for (long i = 0; i < count; ++i)
         input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), next);
-    }
+    });
   }
   void rows_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
     const long width = z_stride();
@@ -230,27 +247,27 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     const long z_row = this->z_row();
     T* z_first = early() ? o.z + t % ahead() * z_step() : o.z;
     // Up at one step and down at the next: what was used last is still in the caches.
-    const long n = share.last - share.first, turn = t % 2 ? -1 : 1;
-    long u = t % 2 ? share.last - 1 : share.first;
-    for (long i = 0; i < n; ++i, u += turn) {
+    const bool down = t % 2;
+    share.run(share.step, t, down, [&](long u) {
       const int qh = h_gates() * panels.units(u);
       const T* m = R + panels.offset(u, of_h, h_gates());
-      const bool last = i + 1 == n;
+      const long after = down ? u - 1 : u + 1;
+      const bool last = after < 0 || after == panels.count();
       T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (!early()) {
-        const T* next = last ? nullptr : called(W + panels.offset(u + turn, of_x, Cell::X_GATES), numbers());
+        const T* next = last ? nullptr : called(W + panels.offset(after, of_x, Cell::X_GATES), numbers());
         input(x, o, live, u, z, next);
       }
       T* zh = z + Cell::H_FIRST * L;
       const long panel = width() * qh * L;
-      const T* next = last ? nullptr : called(R + panels.offset(u + turn, of_h, h_gates()), numbers());
+      const T* next = last ? nullptr : called(R + panels.offset(after, of_h, h_gates()), numbers());
       if (apart()) {
         T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
         h.times(of_h, live, m, qh, zero, 0L, own, z_stride(), *o.shapes, next, panel);
       } else {
         h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
       }
-      if (whole()) continue;
+      if (whole()) return;
       if (into_m()) {
         for (long r = 0; r < live; ++r) {
           const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
@@ -260,7 +277,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       } else {
         pointwise(rows, o, t, live, u, z, z_row);
       }
-    }
+    });
     if (into_m()) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;

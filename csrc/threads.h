@@ -68,6 +68,15 @@ class Teams {
   static void forget() { left_alone_.store(0, std::memory_order_relaxed), next_.store(LEAST, std::memory_order_relaxed); }
 };
 
+// Between two looks at what another thread is about to write.
+inline void rest() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // Where the threads of a team wait for each other: each counts its own arrivals and looks at the others'.
 class Meeting {
   struct alignas(64) Arrivals {
@@ -86,21 +95,12 @@ class Meeting {
     for (int other = 0; other < threads; ++other)
       for (int looks = 0; arrivals_[other].count.load(std::memory_order_acquire) < now; ++looks) {
         if (looks < IN_TIME) {
-          pause();
+          rest();
         } else {
           late_.store(true, std::memory_order_relaxed);
           std::this_thread::yield();
         }
       }
-  }
-
- private:
-  static void pause() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
   }
 };
 

@@ -1,0 +1,58 @@
+// Work that comes round after round in the same pieces. Each is at home with one thread, in whose caches it lies; a
+// thread that has done its own takes up what a slower one has not come to: on a shared machine two threads seldom have
+// the same speed. Whoever does a piece, its bits are the same.
+#pragma once
+
+#include <new>
+
+#include "threads.h"
+#include "walk.h"
+
+namespace {
+
+class Rounds {
+  struct alignas(64) Piece {
+    std::atomic<long> begun{0}, ended{0};  // rounds
+  };
+  Piece* pieces_ = nullptr;
+  const long* first_ = nullptr;  // pieces of each home, and the end
+  int homes_ = 0;
+  static constexpr long LEFT = 1;  // pieces that a thread will come to soon: left to it
+
+ public:
+  Rounds() = default;
+  // Pieces first[i]..first[i + 1] - 1 are at home with thread i.
+  Rounds(Arena& arena, const long* first, int homes) : first_(first), homes_(homes) {
+    pieces_ = arena.take<Piece>(first[homes]);
+    for (long i = 0; arena.block && i < first[homes]; ++i) new (&pieces_[i]) Piece;
+  }
+
+  // f(piece) for what one of some threads does of a round. `down`: pieces from the last one on.
+  template <class F> void run(int thread, int threads, long round, bool down, const F& f) const {
+    const auto at = [&](int home, long i) { return down ? first_[home + 1] - 1 - i : first_[home] + i; };
+    for (int home = thread; home < homes_; home += threads)
+      for (long i = 0; i < first_[home + 1] - first_[home]; ++i) {
+        const long piece = at(home, i);
+        while (!begun(piece, round) && ended(piece) < round) rest();  // another thread is still at its last round
+        if (take(piece, round)) f(piece), end(piece, round);
+      }
+    for (int k = 1; k < homes_; ++k) {
+      const int home = (thread + k) % homes_;
+      for (long i = first_[home + 1] - first_[home] - 1; i >= LEFT && !begun(at(home, i - LEFT), round); --i) {
+        const long piece = at(home, i);
+        if (take(piece, round)) f(piece), end(piece, round);
+      }
+    }
+  }
+
+ private:
+  bool begun(long piece, long round) const { return pieces_[piece].begun.load(std::memory_order_relaxed) > round; }
+  long ended(long piece) const { return pieces_[piece].ended.load(std::memory_order_acquire); }
+  // Whether it is now this thread's: no other has it, and its last round is over.
+  bool take(long piece, long round) const {
+    return ended(piece) == round && pieces_[piece].begun.compare_exchange_strong(round, round + 1);
+  }
+  void end(long piece, long round) const { pieces_[piece].ended.store(round + 1, std::memory_order_release); }
+};
+
+}  // namespace
