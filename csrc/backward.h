@@ -88,12 +88,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     } else {
       parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows, gathered.groups()), own[i]); });
     }
-    parallel_for(s.team, [&](int i) {
+    std::atomic<long> taken{0};
+    team_of(s.team, [&](int i, int threads) {
       TileShapes shapes;
       own[i].shapes = &shapes;
-      weights.run(i, room[i], shapes);
-      if (Cell::OPTIONS) gathered.add_up(i);
-      if (g.dx) input_gradient(i, own[i]);
+      weights.run(i, threads, room[i], shapes);
+      for (int part = i; Cell::OPTIONS && part < s.team; part += threads) gathered.add_up(part);
+      if (g.dx) input_gradient(i, threads, taken, own[i]);
     });
     return arena.used;
   }
@@ -463,13 +464,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     return run.count > 0;
   }
 
-  // dx = dz W, run by run; the runs are dealt to the threads in turn.
-  void input_gradient(int thread, const Own& o) const {
-    for (long b = thread; s.lengths && b < s.batch; b += s.team)
+  // dx = dz W, run by run, each by the thread that comes to it first.
+  void input_gradient(int thread, int threads, std::atomic<long>& taken, const Own& o) const {
+    for (long b = thread; s.lengths && b < s.batch; b += threads)
       std::memset(g.dx + (b * s.time + s.steps(b)) * D, 0, (s.time - s.steps(b)) * D * sizeof(T));
-    long turn = 0;
+    long turn = 0, mine = taken++;
     for (Run run{0, 0}; next(run); ++turn)
-      if (turn % s.team == thread) input_gradient(run, o);
+      if (turn == mine) input_gradient(run, o), mine = taken++;
   }
 
   void input_gradient(const Run& run, const Own& o) const {

@@ -73,7 +73,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     for (int i = 0; i < std::max(s.threads, most_in_team()); ++i) own[i] = carve(arena);
     long homes[MOST_IN_TEAM + 1];
     for (int i = 0; i <= most_in_team(); ++i) homes[i] = panels.begin(i, most_in_team());
-    const Rounds input(arena, homes, most_in_team()), step(arena, homes, most_in_team());
+    const Rounds input(arena, panels.count(), homes, most_in_team()), step(arena, panels.count(), homes, most_in_team());
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {

@@ -14,17 +14,16 @@ class Rounds {
   struct alignas(64) Piece {
     std::atomic<long> begun{0}, ended{0};  // rounds
   };
-  Piece* pieces_ = nullptr;
-  const long* first_ = nullptr;  // pieces of each home, and the end
-  int homes_ = 0;
+  Piece* const pieces_;
+  const long* const first_;  // pieces of each home, and the end
+  const int homes_;
   static constexpr long LEFT = 1;  // pieces that a thread will come to soon: left to it
 
  public:
-  Rounds() = default;
   // Pieces first[i]..first[i + 1] - 1 are at home with thread i.
-  Rounds(Arena& arena, const long* first, int homes) : first_(first), homes_(homes) {
-    pieces_ = arena.take<Piece>(first[homes]);
-    for (long i = 0; arena.block && i < first[homes]; ++i) new (&pieces_[i]) Piece;
+  Rounds(Arena& arena, long pieces, const long* first, int homes)
+      : pieces_(arena.take<Piece>(pieces)), first_(first), homes_(homes) {
+    for (long i = 0; arena.block && i < pieces; ++i) new (&pieces_[i]) Piece;
   }
 
   // f(piece) for what one of some threads does of a round. `down`: pieces from the last one on.

@@ -96,7 +96,7 @@ template <class T, class F> inline void by_vectors(long length, const F& f) {
 }
 
 // A few numbers, for which calling memcpy would take longer.
-template <class T> inline void copy(T* to, const T* from, long length) {
+template <class T> OST_INLINE void copy(T* to, const T* from, long length) {
   by_vectors<T>(length, [&](long j, auto n) { store(to + j, load(from + j, n), n); });
 }
 

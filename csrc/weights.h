@@ -7,6 +7,7 @@
 
 #include "factor.h"
 #include "layer.h"
+#include "rounds.h"
 
 namespace {
 
@@ -16,8 +17,19 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 256;  // steps that are worth their splitting
+  static constexpr long NARROW = 2;   // vectors in a panel of tiles: two rows of these are as fast as four
   const bool tiled;
   T* const sums_of_steps;
+
+  // A panel: some columns of dz, which are multiplied by all that lies in the lines.
+  struct Piece {
+    int range, Q;
+    long column;
+    T* sums;
+  };
+  Piece* const pieces;
+  long* const homes;
+  const Rounds rounds;
 
  public:
   struct Own {  // one thread's scratch
@@ -27,20 +39,23 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   WeightGradients(const Base& layer, Arena& arena)
       : Base(layer), tiled(TILES<T> && H >= 8 * TILE && s.batch * s.time >= LEAST),
-        sums_of_steps(arena.take<T>(ranges().numbers())) {}
+        sums_of_steps(arena.take<T>(ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
+        homes(arena.take<long>(s.team + 1)), rounds(arena, count_pieces(), homes, s.team) {
+    if (arena.block) lay_out();
+  }
 
   Own carve(Arena& arena) const {
     const long blocks = tiled ? blocks_of(CHUNK) * PARTS : 0;
     return {arena.take<T>(CHUNK * line_stride()), arena.take<T>(tiled ? 0 : CHUNK * WIDEST * L),
-            arena.take<Tile>(blocks * vectors_of_line()), arena.take<Tile>(blocks * WIDEST)};
+            arena.take<Tile>(blocks * vectors_of_line()), arena.take<Tile>(blocks * NARROW)};
   }
 
-  // The thread's share of the weights' gradients: some columns of dz, times all that lies in the lines.
-  void run(int thread, const Own& o, TileShapes& shapes) const {
+  // What one of some threads does of the weights' gradients. All see the steps a few at a time, each at its own pace.
+  void run(int thread, int threads, const Own& o, TileShapes& shapes) const {
     const Ranges all = ranges();
     Steps steps;
-    bool first = true;
-    for (next(steps); first || steps.count; next(steps), first = false) {
+    long round = 0;
+    for (next(steps); round == 0 || steps.count; next(steps), ++round) {
       Rows rows;
       for (long k = 0; k < steps.count; ++k) {
         if (tiled) find_rows(steps.at[k].b, steps.at[k].p, k, rows, o);
@@ -48,24 +63,19 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       }
       if constexpr (TILES<T>)
         if (tiled) split_lines(o, rows, steps.count);
-      T* sums = sums_of_steps;
-      for (const Range& range : all.all) {
-        by_panels(range, thread, sums, [&](long column, int Q, T* to) {
-          if constexpr (TILES<T>)
-            if (tiled) return add_tiles(o, range, rows, steps.count, column, Q, to, first, shapes);
-          add(o, range, steps, column, Q, to, first);
-        });
-        sums += range.numbers();
-      }
-    }
-    T* sums = sums_of_steps;
-    for (const Range& range : all.all) {
-      by_panels(range, thread, sums, [&](long column, int Q, const T* from) {
-        if (tiled) hand_out_rows(range, column, Q, from);
-        else hand_out(range, column, Q, from);
+      rounds.run(thread, threads, round, false, [&](long i) {
+        const Piece& piece = pieces[i];
+        const Range& range = all.all[piece.range];
+        if constexpr (TILES<T>)
+          if (tiled) return add_tiles(o, range, rows, steps.count, piece, round == 0, shapes);
+        add(o, range, steps, piece, round == 0);
       });
-      sums += range.numbers();
     }
+    rounds.run(thread, threads, round, false, [&](long i) {
+      const Piece& piece = pieces[i];
+      if (tiled) hand_out_rows(all.all[piece.range], piece);
+      else hand_out(all.all[piece.range], piece);
+    });
   }
 
  private:
@@ -131,12 +141,31 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       }
   }
 
-  // f(first column, vectors, its sums) for the panels of a range that are this thread's.
-  template <class F> void by_panels(const Range& range, int thread, T* sums, const F& f) const {
-    if (!range.wanted()) return;
-    const long vectors = ceil_div(range.count, L), end = vectors * (thread + 1) / s.team;
-    for (long v = vectors * thread / s.team; v < end; v += WIDEST)
-      f(v * L, int(end - v < WIDEST ? end - v : WIDEST), sums + v * L * range.rows());
+  // f(piece, its home) for all of them: each thread is home to a part of each range.
+  template <class F> void each_piece(const F& f) const {
+    const Ranges all = ranges();
+    const long widest = tiled ? NARROW : WIDEST;
+    for (int home = 0; home < s.team; ++home) {
+      T* sums = sums_of_steps;
+      for (int i = 0; i < 3; ++i) {
+        const Range& range = all.all[i];
+        const long vectors = range.wanted() ? ceil_div(range.count, L) : 0, end = vectors * (home + 1) / s.team;
+        for (long v = vectors * home / s.team; v < end; v += widest)
+          f(Piece{i, int(std::min(end - v, widest)), v * L, sums + v * L * range.rows()}, home);
+        sums += range.numbers();
+      }
+    }
+  }
+  long count_pieces() const {
+    long count = 0;
+    each_piece([&](const Piece&, int) { ++count; });
+    return count;
+  }
+  void lay_out() const {
+    long count = 0;
+    std::fill(homes, homes + s.team + 1, 0);
+    each_piece([&](const Piece& piece, int home) { pieces[count++] = piece, homes[home + 1] = count; });
+    for (int i = 0; i < s.team; ++i) homes[i + 1] = std::max(homes[i], homes[i + 1]);
   }
 
   void write_line(long b, long p, T* to) const {
@@ -154,7 +183,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
 
   // Lines, turned, times a panel of dz, on top of the sums.
-  void add(const Own& o, const Range& range, const Steps& steps, long column, int Q, T* sums, bool first) const {
+  void add(const Own& o, const Range& range, const Steps& steps, const Piece& piece, bool first) const {
+    const int Q = piece.Q;
+    const long column = piece.column;
+    T* sums = piece.sums;
     const long wide = Q * L, left = range.count - column, all_sums = ranges().numbers();
     pack_columns(steps, range.from + column, int(left < wide ? left - (Q - 1) * L : L), Q, o.columns,
                  sums + (range.rows() - 1) * wide, first);
@@ -241,10 +273,12 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
 
   // A panel of dz, turned, times the lines, on top of the sums.
-  void add_tiles(const Own& o, const Range& range, const Rows& rows, long count, long column, int Q, T* sums, bool first,
+  void add_tiles(const Own& o, const Range& range, const Rows& rows, long count, const Piece& piece, bool first,
                  TileShapes& shapes) const {
+    const int Q = piece.Q;
+    T* sums = piece.sums;
     const long row = range.columns(0) + range.columns(1);
-    split_columns(o.left, range, rows, count, column, Q, sums + Q * L * row, first);
+    split_columns(o.left, range, rows, count, piece.column, Q, sums + Q * L * row, first);
     shapes.use(Q * TILE);
     const bool far = vectors_of_line() * blocks_of(CHUNK) * PARTS * long(sizeof(Tile)) > FAR / 2;
     for (int i = 0; i < 2; ++i) {
@@ -262,7 +296,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   // rows lie far from each other, in few places of the first cache, and are all that it has to keep meanwhile.
   void split_columns(Tile* to, const Range& range, const Rows& rows, long count, long column, int Q, T* sums,
                      bool first) const {
-    Vec<T> sum[WIDEST][4];
+    Vec<T> sum[NARROW][4];
     for (int q = 0; q < Q; ++q) sum[q][0] = first ? Vec<T>{} : load(sums + q * L), sum[q][1] = sum[q][2] = sum[q][3] = Vec<T>{};
     for (long k = 0; k < count; k += DEEP) {
       const long end = count - k < DEEP ? count : k + DEEP;
@@ -277,7 +311,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
 
   // Sums (columns of dz, line) are the rows of the weights' gradients.
-  void hand_out_rows(const Range& range, long column, int Q, const T* sums) const {
+  void hand_out_rows(const Range& range, const Piece& piece) const {
+    const int Q = piece.Q;
+    const long column = piece.column;
+    const T* sums = piece.sums;
     const long left = range.count - column, rows = left < Q * L ? left : Q * L, row = range.columns(0) + range.columns(1);
     for (int i = 0; i < 2; ++i) {
       const Segment& seen = range.seen[i];
@@ -291,7 +328,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   // In vectors --------------------------------------------------------------------------------------
 
   // Sums (line, columns of dz) become rows of the weights' gradients.
-  void hand_out(const Range& range, long column, int Q, const T* sums) const {
+  void hand_out(const Range& range, const Piece& piece) const {
+    const int Q = piece.Q;
+    const long column = piece.column;
+    const T* sums = piece.sums;
     const long left = range.count - column;
     for (const Segment& seen : range.seen) {
       for (int q = 0; q < Q; ++q)
