@@ -257,8 +257,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     });
   }
 
-  // dh of the step before: what passed by the product, and dz R. With a mask the product saw mask * h.
-  // Panels first..last - 1 of it.
+  // Of dh of the step before the panels first..last - 1: what passed by, and dz R. With a mask that product saw mask * h.
   void to_step_before(const Walk<T>& rows, const Own& o, long t, long live, long first, long last) const {
     const long all = Cell::H_GATES * H;
     if (s.mask && !reset_before()) std::memset(o.dh, 0, live * stride * sizeof(T));

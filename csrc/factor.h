@@ -20,7 +20,7 @@ template <class T> struct Packing {
   Packing() : K(0), tiled(false) {}
   Packing(long K, long rows, long least = LEAST) : K(K), tiled(TILES<T> && rows >= least && worth(K)) {}
   // Of a step's product: with few weights the splitting of its rows costs more than tiles save.
-  static constexpr long LEAST_WEIGHTS = long(1) << 15;
+  static constexpr long LEAST_WEIGHTS = long(3) << 13;
   static Packing of_step(long K, long columns, long rows, long least = LEAST) {
     Packing packing(K, rows, least);
     packing.tiled = packing.tiled && K * columns >= LEAST_WEIGHTS;

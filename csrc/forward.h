@@ -34,18 +34,6 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   const Saved kept;
   const T zero[WIDEST * L]{};
 
-  // What one thread does of a step's panels: its own, and with `rounds` what a slower one of its team has not come to.
-  struct Share {
-    long first, last;
-    int thread, threads;
-    const Rounds *input, *step;
-
-    template <class F> void run(const Rounds* rounds, long round, bool down, const F& f) const {
-      if (rounds) return rounds->run(thread, threads, round, down, f);
-      for (long i = 0; i < last - first; ++i) f(down ? last - 1 - i : first + i);
-    }
-  };
-
   // One thread's scratch.
   struct Own {
     long* rows;
@@ -70,14 +58,15 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     Arena arena{scratch};
     char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(lay_out(nullptr));
     Own own[MOST_THREADS];
-    for (int i = 0; i < std::max(s.threads, most_in_team()); ++i) own[i] = carve(arena);
+    const int most = most_in_team();
+    for (int i = 0; i < std::max(s.threads, most); ++i) own[i] = carve(arena);
     long homes[MOST_IN_TEAM + 1];
-    for (int i = 0; i <= most_in_team(); ++i) homes[i] = panels.begin(i, most_in_team());
-    const Rounds input(arena, panels.count(), homes, most_in_team()), step(arena, panels.count(), homes, most_in_team());
+    for (int i = 0; i <= most; ++i) homes[i] = panels.begin(i, most);
+    const Rounds input(arena, panels.count(), homes, most), stepped(arena, panels.count(), homes, most);
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {
-      as_a_team(own, team, input, step);
+      as_a_team(own, team, input, stepped);
     } else {
       parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
       parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
@@ -125,7 +114,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     enter_all(rows, o);
     TileShapes shapes;
     o.shapes = &shapes;
-    const Share all{0, panels.count(), 0, 1, nullptr, nullptr};
+    const Share all{0, panels.count()};
     long live = rows.count;
     for (long t = 0; t < rows.longest(); ++t) {
       live = rows.live(t, live);
@@ -176,17 +165,19 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       if (early()) o.z = own->z;
       TileShapes shapes;
       o.shapes = &shapes;
-      const bool fixed = few();  // a single row's steps are too short to be dealt out anew
-      const Share mine{panels.begin(thread, threads), panels.begin(thread + 1, threads), thread, threads,
-                       fixed ? nullptr : &input, fixed ? nullptr : &stepped};
+      const Share fixed{panels.begin(thread, threads), panels.begin(thread + 1, threads)};
+      const auto share_of = [&](const Rounds& rounds) {  // a single row's steps are too short to be dealt out anew
+        return few() ? fixed : Share{0, 0, &rounds, thread, threads};
+      };
+      const Share mine = share_of(stepped), before = share_of(input);
       fill(thread, threads);
       meeting.wait(thread, threads);
       long live = rows.count;
       for (long t = 0; t < rows.longest(); ++t) {
         live = rows.live(t, live);
         if (early() && t % ahead() == 0) {
-          input_ahead(rows, o, t, live, mine);
-          if (!fixed) meeting.wait(thread, threads);
+          input_ahead(rows, o, t, live, before);
+          if (!few()) meeting.wait(thread, threads);
         }
         step(rows, o, t, live, mine);
         meeting.wait(thread, threads);
@@ -215,7 +206,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       live = rows.live(t + i, live);
       steps[i] = {gather(rows, o, t + i, live), live};
     }
-    share.run(share.input, t / ahead(), false, [&](long u) {  // calls for tiles alone: in vectors not measured
+    share.run(t / ahead(), false, [&](long u) {  // calls for tiles alone: in vectors not measured
       const T* next = of_x.tiled && u + 1 < panels.count() ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
       for (long i = 0; i < count; ++i)
         input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), next);
@@ -248,7 +239,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     T* z_first = early() ? o.z + t % ahead() * z_step() : o.z;
     // Up at one step and down at the next: what was used last is still in the caches.
     const bool down = t % 2;
-    share.run(share.step, t, down, [&](long u) {
+    share.run(t, down, [&](long u) {
       const int qh = h_gates() * panels.units(u);
       const T* m = R + panels.offset(u, of_h, h_gates());
       const long after = down ? u - 1 : u + 1;
@@ -411,8 +402,8 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   void made_of_normed(const Own& o, long b, long p, long r, const T* z, T* saved) const {
     const long H = s.hidden;
     const T* zh = apart() ? o.zh + r * z_stride() : z;
-    const Stats<T> x = of_slots<Cell::X_GATES>(z + Cell::X_FIRST * L);
-    const Stats<T> h = apart() ? of_slots<Cell::H_GATES>(zh + Cell::H_FIRST * L) : Stats<T>{};
+    const Stats<T> x = stats_of<Cell::X_GATES, Cell::Z>(z + Cell::X_FIRST * L, H);
+    const Stats<T> h = apart() ? stats_of<Cell::H_GATES, Cell::Z>(zh + Cell::H_FIRST * L, H) : Stats<T>{};
     if (saved) {
       T* numbers = saved + kept.slots * H;
       std::memset(numbers, 0, NUMBERS * sizeof(T));
@@ -458,17 +449,6 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       of_c.add(load(at.row + j), n);
     });
     if (Cell::STATES > 1) normalise_c(o, r, of_c.of(H), saved);
-  }
-
-  // Mean and scale of some slots of a row of z.
-  template <int SLOTS> Stats<T> of_slots(const T* z) const {
-    Moments<T> moments[2];  // two sums, which do not wait for each other
-    by_vectors<T>(s.hidden, [&](long j, auto n) {
-      if (j == 0) moments[0].begin(load(z), n), moments[1] = moments[0];
-      for (int k = 0; k < SLOTS; ++k) moments[k % 2].add(load(z + j * Cell::Z + k * L), n);
-    });
-    moments[0].join(moments[1]);
-    return moments[0].of(SLOTS * s.hidden);
   }
 
   // m = o tanh(LN(c')): m holds o, the row beside it c'.

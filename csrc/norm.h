@@ -54,6 +54,17 @@ template <class T> struct Moments {
   }
 };
 
+// Of the first SLOTS slots of a row whose vectors of units have EACH side by side.
+template <int SLOTS, int EACH, class T> Stats<T> stats_of(const T* z, long units) {
+  Moments<T> moments[2];  // two sums, which do not wait for each other
+  by_vectors<T>(units, [&](long j, auto n) {
+    if (j == 0) moments[0].begin(load(z), n), moments[1] = moments[0];
+    for (int k = 0; k < SLOTS; ++k) moments[k % 2].add(load(z + j * EACH + k * LANES<T>), n);
+  });
+  moments[0].join(moments[1]);
+  return moments[0].of(SLOTS * units);
+}
+
 // From d LN(v) to dv, of a dense row whose normed values are `hat`: first all its vectors are taken, then comes the rest.
 template <class T> class NormBackward {
   Vec<T> along_{}, across_{};

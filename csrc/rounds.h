@@ -54,4 +54,16 @@ class Rounds {
   void end(long piece, long round) const { pieces_[piece].ended.store(round + 1, std::memory_order_release); }
 };
 
+// What one thread does of some pieces: first..last - 1 and no others, or its part of `rounds`.
+struct Share {
+  long first, last;
+  const Rounds* rounds = nullptr;
+  int thread = 0, threads = 1;
+
+  template <class F> void run(long round, bool down, const F& f) const {
+    if (rounds) return rounds->run(thread, threads, round, down, f);
+    for (long i = 0; i < last - first; ++i) f(down ? last - 1 - i : first + i);
+  }
+};
+
 }  // namespace
