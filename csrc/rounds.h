@@ -32,7 +32,8 @@ class Rounds {
     for (int home = thread; home < homes_; home += threads)
       for (long i = 0; i < first_[home + 1] - first_[home]; ++i) {
         const long piece = at(home, i);
-        while (!begun(piece, round) && ended(piece) < round) rest();  // another thread is still at its last round
+        // Another thread may still be at its last round.
+        for (long looks = 0; !begun(piece, round) && ended(piece) < round; ++looks) rest(looks);
         if (take(piece, round)) f(piece), end(piece, round);
       }
     for (int k = 1; k < homes_; ++k) {

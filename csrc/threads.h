@@ -68,8 +68,11 @@ class Teams {
   static void forget() { left_alone_.store(0, std::memory_order_relaxed), next_.store(LEAST, std::memory_order_relaxed); }
 };
 
-// Between two looks at what another thread is about to write.
-inline void rest() {
+constexpr long IN_TIME = 20000;  // looks at what another thread is about to write; after so many it is late
+
+// Between two looks: a late thread may be waiting for this one's core.
+inline void rest(long looks) {
+  if (looks >= IN_TIME) return std::this_thread::yield();
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -84,7 +87,6 @@ class Meeting {
   };
   Arrivals arrivals_[MOST_IN_TEAM];
   std::atomic<bool> late_{false};
-  static constexpr int IN_TIME = 20000;  // looks
 
  public:
   ~Meeting() { late_.load(std::memory_order_relaxed) ? Teams::late() : Teams::in_time(); }
@@ -93,13 +95,9 @@ class Meeting {
     const int now = arrivals_[thread].count.load(std::memory_order_relaxed) + 1;
     arrivals_[thread].count.store(now, std::memory_order_release);
     for (int other = 0; other < threads; ++other)
-      for (int looks = 0; arrivals_[other].count.load(std::memory_order_acquire) < now; ++looks) {
-        if (looks < IN_TIME) {
-          rest();
-        } else {
-          late_.store(true, std::memory_order_relaxed);
-          std::this_thread::yield();
-        }
+      for (long looks = 0; arrivals_[other].count.load(std::memory_order_acquire) < now; ++looks) {
+        if (looks == IN_TIME) late_.store(true, std::memory_order_relaxed);
+        rest(looks);
       }
   }
 };
