@@ -25,14 +25,6 @@ struct Run {
   long first, count;
 };
 
-// Whether a row's numbers are called while the one before is made. With AVX2 (32 KB of first, 512 KB of second cache) a
-// step of GRU 128,24,3,64 took a sixth less, of LSTM a tenth; with AVX-512 it was not measured.
-#if defined(__AVX512F__)
-constexpr bool ROWS_CALLED = false;
-#else
-constexpr bool ROWS_CALLED = true;
-#endif
-
 template <class T, class Cell> class Backward : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
@@ -153,7 +145,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (long t = rows.longest() - 1; t >= 0; --t) {
       live = rows.live(t, live);
       if (into_m()) with_options(rows, o, t, live);
-      else for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H, r + 1 < live ? coming(rows, t, r + 1) : Coming{});
+      else for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H, after(rows, t, r, live));
       to_step_before(rows, o, t, live, 0, h_panels.count());
     }
     hand_over(rows, o);
@@ -206,22 +198,27 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     hand_over(rows, own);
   }
 
-  // What the row after this one was saved, was given and began from: called into the first cache while this one is made.
-  static constexpr bool CALLED = ROWS_CALLED && Cell::SAVED > 0;  // the RNN's y and dy alone are seen in time
+  // What the row after this one needs, called into the first cache while this one is made: what was saved of it, over
+  // which dz may come to lie, what it began from, and its dy.
   struct Coming {
-    const T *saved, *h, *dy;
-    void call(long j, long hidden) const {
-      if (!CALLED) return;
-      for (int k = 0; saved && k < Cell::SAVED; ++k) own_line(saved + k * hidden + j);  // dz may come to lie there
-      if (h) __builtin_prefetch(h + j, 0, 3);
+    const T *saved, *began, *dy;
+    // Of the units from j on, and of what was saved of them some slots.
+    OST_INLINE void call(long j, long hidden, int from, int to) const {
+      for (int k = from; saved && k < to; ++k) own_line(saved + k * hidden + j);
+      if (from > 0) return;
+      if (began) __builtin_prefetch(began + j, 0, 3);
       if (dy) __builtin_prefetch(dy + j, 0, 3);
     }
   };
-  Coming coming(const Walk<T>& rows, long t, long r) const {
-    if (!CALLED) return {};
+  // After row r of step t: the next one, or the first of the step before.
+  Coming after(const Walk<T>& rows, long t, long r, long live) const {
+    if (++r == live) r = 0, --t;
+    if (t < 0 || (Cell::SAVED == 0 && !normed())) return {};  // y and dy alone are seen in time
     const long b = rows.rows[r], p = rows.place(r, t);
-    return {s.saved ? saved_at(rows, t, r) : nullptr, before(0, b, t, p, rows.restarts(r, t)),
-            g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr};
+    const T* y = s.y + b * s.y_row + p * s.y_step;
+    return {saved_at(rows, t, r) + (normed() ? kept.hat_x * H : 0),
+            Cell::SAVED > 0 ? before(Cell::STATES - 1, b, t, p, rows.restarts(r, t)) : y,
+            g.dy && !projected() ? g.dy + b * g.dy_row + p * g.dy_step : nullptr};
   }
 
   // Of the units from..to - 1.
@@ -241,7 +238,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T* peephole = Cell::OPTIONS ? gathered.of(rows.groups[r]) + gathered.peephole : nullptr;
     by_vectors<T>(to - from, [&](long v, auto n) {
       const long j = from + v;
-      coming.call(j, H);
+      if (Cell::SAVED > 0) coming.call(j, H, 0, Cell::SAVED);
       Spot<T> spot{};
       if (Cell::OPTIONS) spot.raw = kept.raw, spot.peephole = peephole + j, spot.j = j;
       if (zoned && Cell::STATES > 1) spot.kept = keep_c(j);
@@ -293,13 +290,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   // Round one with options --------------------------------------------------------------------------
 
   void with_options(const Walk<T>& rows, const Own& o, long t, long live) const {
-    for (long r = 0; r < live; ++r) arrive(rows, o, t, r);
+    for (long r = 0; projected() && r < live; ++r) arrive(rows, o, t, r);
     for (long p = 0; projected() && p < m_panels.count(); ++p)
       product(live, O, o.dh, stride, 1L, P + m_panels.offset(p, O), m_panels.vectors(p), zero, 0L,
               o.dm + m_panels.start(p), hidden_stride);
     for (long r = 0; r < live; ++r) {
-      const T* soon = r + 1 < live ? saved_at(rows, t, r + 1) : t > 0 ? saved_at(rows, t - 1, 0) : nullptr;
-      step_of(rows, o, t, r, soon);
+      if (!projected()) arrive(rows, o, t, r);
+      step_of(rows, o, t, r, after(rows, t, r, live));
     }
     if (reset_before()) reset(rows, o, t, live);
   }
@@ -310,7 +307,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const T* dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
     T *dh = o.dh + r * stride, *passed = passed_by(o) + r * stride, *made = projected() ? dh : o.dm + r * hidden_stride;
     T* out = projected() ? g.dz + (b * s.time + p) * slots.width + slots.out : nullptr;
-    const Keep<T> keep(s.options.zoneout[0], b, p);
+    const Keep<T> keep = Keep<T>::of(s.options, 0, b, p);
     const bool zoned = s.options.zoned;
     by_vectors<T>(O, [&](long j, auto n) {
       Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j), by{};
@@ -324,8 +321,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   const T* saved_at(const Walk<T>& rows, long t, long r) const {
     return s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width();
   }
-  // From the gradient of m to that of z, of row r. What lies at `soon` is needed next: it is called in time.
-  void step_of(const Walk<T>& rows, const Own& o, long t, long r, const T* soon) const {
+  // From the gradient of m to that of z, of row r.
+  void step_of(const Walk<T>& rows, const Own& o, long t, long r, const Coming& coming) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
     const bool again = rows.restarts(r, t), zoned = s.options.zoned;
     const T *y = Cell::STATES > 1 ? zero : s.y + b * s.y_row + p * s.y_step;  // h and y may be narrower than c
@@ -336,13 +333,14 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T* dm = o.dm + r * hidden_stride;
     T *passed = passed_by(o) + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
     T* sums = gathered.of(rows.groups[r]);
-    const Keep<T> keep(s.options.zoneout[1], b, p);
-    if (normed() && kept.own) saved = made_again(o, kept_row, h0, c0, keep);
+    const Keep<T> keep = Keep<T>::of(s.options, 1, b, p);
+    if (normed() && kept.own) saved = made_again(o, kept_row, h0, c0, keep, coming);
     if (normed() && Cell::STATES > 1) norm_of_c(o, kept_row + kept.slots * H, dm, sums);
     Spot<T> spot{0, {}, kept.raw, o.row, nullptr};
     NormBackward<T> norm_x, norm_h;
     // Whatever a vector's store may have changed is asked for again: not what stands here.
-    const long hidden = H, slots_kept = kept.slots, at_peephole = gathered.peephole;
+    const long hidden = H, at_peephole = gathered.peephole;
+    const int hats = kept.slots - kept.hat_x, called = kept.own ? hats / 2 : 0;
     const bool both = apart();
     const T *hat_x = kept_row + kept.hat_x * H, *hat_h = kept_row + kept.hat_h * H;
     const T *of_x = s.options.norm_x.gain, *of_h = s.options.norm_h.gain;
@@ -353,7 +351,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
                                        load(dm + j), dc ? load(dc + j) : Vec<T>{});
       if (normed()) {
-        for (int k = 0; soon && k < slots_kept; ++k) own_line(soon + k * hidden + j);
+        coming.call(j, hidden, called, hats);
         for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(sums + k * hidden + j, back.dz[k], n);
         for (int k = 0; k < Cell::X_GATES; ++k) {
           const long i = k * hidden + j;
@@ -381,13 +379,16 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   }
 
   // The cell's own slots of a step, from its normed rows; c' before its norm lies in the row beside.
-  const T* made_again(const Own& o, const T* saved, const T* h0, const T* c0, const Keep<T>& keep) const {
+  const T* made_again(const Own& o, const T* saved, const T* h0, const T* c0, const Keep<T>& keep,
+                      const Coming& coming) const {
     Spot<T> at{0, {}, kept.raw, o.row, nullptr};
     const T *hat_x = saved + kept.hat_x * H, *hat_h = saved + kept.hat_h * H, *by_x = gain_x, *by_h = gain_h, *b = bias;
     const bool both = apart(), zoned = Cell::STATES > 1 && s.options.zoned;
     const long hidden = H;
     T* slots = o.slots;
+    const int called = (kept.slots - kept.hat_x) / 2;
     by_vectors<T>(H, [&](long j, auto n) {
+      coming.call(j, hidden, 0, called);
       alignas(VECTOR_BYTES) T sums[Cell::Z * L], c[L];
 #pragma GCC unroll 4
       for (int slot = 0; slot < Cell::Z; ++slot) {

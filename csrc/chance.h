@@ -26,6 +26,10 @@ template <class T> class Keep {
     place = drawn ? mix(mix(z.seed + GOLDEN * uint32_t(b + 1)) + GOLDEN * (z.first + uint32_t(step + 1))) : 0;
     below = uint32_t(uint64_t(z.rate * 4294967296.0));
   }
+  // Of one of the states; nothing where there is no zoneout: then it is not asked.
+  OST_INLINE static Keep of(const Options<T>& options, int state, long b, long step) {
+    return options.zoned ? Keep(options.zoneout[state], b, step) : Keep();
+  }
 
   // Of the units from j on.
   OST_INLINE Vec<T> operator()(long j) const {

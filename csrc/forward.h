@@ -359,7 +359,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
 
   // From units `first` on: what the cell makes of z, into m.
   void made(const Own& o, long b, long p, long r, long first, long count, const T* z, T* saved) const {
-    const Keep<T> keep(s.options.zoneout[1], b, p);
+    const Keep<T> keep = Keep<T>::of(s.options, 1, b, p);
     T *m = o.m + r * hidden_stride, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
     const T* h = o.h[0] + r * stride;
     Spot<T> at{0, {}, kept.raw, whole() ? o.row + r * hidden_stride : nullptr, nullptr};
@@ -377,8 +377,10 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       const long b = rows.rows[r], p = rows.place(r, t);
       if (normed()) made_of_normed(o, b, p, r, z + r * z_row, saved_of(rows, t, r));
       else made(o, b, p, r, 0, s.hidden, z + r * z_row, saved_of(rows, t, r));
+      if (!s.projected()) to_output(rows, o, t, r);
     }
-    if (s.projected()) project(rows, o, t, live);
+    if (!s.projected()) return;
+    project(rows, o, t, live);
     for (long r = 0; r < live; ++r) to_output(rows, o, t, r);
   }
 
@@ -409,7 +411,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       std::memset(numbers, 0, NUMBERS * sizeof(T));
       numbers[0] = x.scale, numbers[1] = h.scale;
     }
-    const Keep<T> keep(s.options.zoneout[1], b, p);
+    const Keep<T> keep = Keep<T>::of(s.options, 1, b, p);
     T *m = o.m + r * hidden_stride, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
     const T* old = o.h[0] + r * stride;
     Spot<T> at{0, {}, kept.raw, o.row + r * hidden_stride, nullptr};
@@ -477,7 +479,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     const long b = rows.rows[r], p = rows.place(r, t);
     T *y = s.y + b * s.y_row + p * s.y_step, *h = o.h[1] + r * stride;
     const T *made = s.projected() ? h : o.m + r * hidden_stride, *old = o.h[0] + r * stride;
-    const Keep<T> keep(s.options.zoneout[0], b, p);
+    const Keep<T> keep = Keep<T>::of(s.options, 0, b, p);
     const bool zoned = s.options.zoned;
     by_vectors<T>(width(), [&](long j, auto n) {
       Vec<T> v = load(made + j);

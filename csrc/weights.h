@@ -296,6 +296,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   // rows lie far from each other, in few places of the first cache, and are all that it has to keep meanwhile.
   void split_columns(Tile* to, const Range& range, const Rows& rows, long count, long column, int Q, T* sums,
                      bool first) const {
+    const bool summed = range.bias[0] || range.bias[1];
     Vec<T> sum[NARROW][4];
     for (int q = 0; q < Q; ++q) sum[q][0] = first ? Vec<T>{} : load(sums + q * L), sum[q][1] = sum[q][2] = sum[q][3] = Vec<T>{};
     for (long k = 0; k < count; k += DEEP) {
@@ -304,7 +305,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
         const long from = range.from + column + q * L, left = range.count - column - q * L;
         const int wide = int(left < L ? left : L);
         tiles_of_columns(rows.dz + k, from, wide, end - k, to + (q * blocks_of(count) + k / DEEP) * PARTS);
-        for (long i = k; i < end; ++i) sum[q][i % 4] += load(rows.dz[i] + from, wide);
+        for (long i = k; summed && i < end; ++i) sum[q][i % 4] += load(rows.dz[i] + from, wide);
       }
     }
     for (int q = 0; q < Q; ++q) store(sums + q * L, (sum[q][0] + sum[q][1]) + (sum[q][2] + sum[q][3]));
