@@ -27,7 +27,7 @@ struct Run {
 
 template <class T, class Cell> class Backward : Layer<T, Cell> {
   OST_OF_LAYER;
-  static constexpr int L = LANES<T>;
+  static constexpr int L = LANES<T>, HATS = hats<Cell>();
   const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
   const Panels<T> h_panels, x_panels, m_panels;
   const Packing<T> of_h;
@@ -203,9 +203,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   struct Coming {
     const T *saved, *began, *dy;
     // Of the units from j on, and of what was saved of them some slots.
-    OST_INLINE void call(long j, long hidden, int from, int to) const {
-      for (int k = from; saved && k < to; ++k) own_line(saved + k * hidden + j);
-      if (from > 0) return;
+    template <int FROM, int TO> OST_INLINE void call(long j, long hidden) const {
+      if (saved)
+        for (int k = FROM; k < TO; ++k) own_line(saved + k * hidden + j);
+      if (FROM > 0) return;
       if (began) __builtin_prefetch(began + j, 0, 3);
       if (dy) __builtin_prefetch(dy + j, 0, 3);
     }
@@ -238,7 +239,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T* peephole = Cell::OPTIONS ? gathered.of(rows.groups[r]) + gathered.peephole : nullptr;
     by_vectors<T>(to - from, [&](long v, auto n) {
       const long j = from + v;
-      if (Cell::SAVED > 0) coming.call(j, H, 0, Cell::SAVED);
+      if (Cell::SAVED > 0) coming.template call<0, Cell::SAVED>(j, H);
       Spot<T> spot{};
       if (Cell::OPTIONS) spot.raw = kept.raw, spot.peephole = peephole + j, spot.j = j;
       if (zoned && Cell::STATES > 1) spot.kept = keep_c(j);
@@ -340,7 +341,6 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     NormBackward<T> norm_x, norm_h;
     // Whatever a vector's store may have changed is asked for again: not what stands here.
     const long hidden = H, at_peephole = gathered.peephole;
-    const int hats = kept.slots - kept.hat_x, called = kept.own ? hats / 2 : 0;
     const bool both = apart();
     const T *hat_x = kept_row + kept.hat_x * H, *hat_h = kept_row + kept.hat_h * H;
     const T *of_x = s.options.norm_x.gain, *of_h = s.options.norm_h.gain;
@@ -351,7 +351,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
                                        load(dm + j), dc ? load(dc + j) : Vec<T>{});
       if (normed()) {
-        coming.call(j, hidden, called, hats);
+        coming.template call<Cell::SAVED ? HATS / 2 : 0, HATS>(j, hidden);
         for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(sums + k * hidden + j, back.dz[k], n);
         for (int k = 0; k < Cell::X_GATES; ++k) {
           const long i = k * hidden + j;
@@ -386,9 +386,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     const bool both = apart(), zoned = Cell::STATES > 1 && s.options.zoned;
     const long hidden = H;
     T* slots = o.slots;
-    const int called = (kept.slots - kept.hat_x) / 2;
     by_vectors<T>(H, [&](long j, auto n) {
-      coming.call(j, hidden, 0, called);
+      coming.template call<0, HATS / 2>(j, hidden);
       alignas(VECTOR_BYTES) T sums[Cell::Z * L], c[L];
 #pragma GCC unroll 4
       for (int slot = 0; slot < Cell::Z; ++slot) {
