@@ -421,11 +421,11 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     const T *by_x = gain_x, *by_h = gain_h, *plus = bias;
     const T* coming = saved ? saved + (s.reverse ? -saved_width() : saved_width()) : nullptr;
     const bool both = apart();
-    const long first = kept.hat_x * H;
+    const long first = kept.hat_x * H, c_slot = kept.c * H;
     by_vectors<T>(H, [&](long j, auto n) {
       if (coming) {
         for (int k = 0; k < hats<Cell>(); ++k) own_line(coming + first + k * H + j);
-        if (Cell::STATES > 1) own_line(coming + j);  // c'
+        if (Cell::STATES > 1) own_line(coming + c_slot + j);
       }
       alignas(VECTOR_BYTES) T sums[Cell::Z * L];
 #pragma GCC unroll 4

@@ -8,6 +8,9 @@
 
 namespace {
 
+// How many gates' normed values a step of a cell has: the RNN's one norm is over the sum of both products.
+template <class Cell> constexpr int hats() { return Cell::X_GATES + (Cell::SAVED > 0 ? Cell::H_GATES : 0); }
+
 template <class T> struct Stats {
   T mean, scale;  // scale = 1 / sqrt(var + 1e-5)
 };

@@ -6,9 +6,6 @@
 
 namespace {
 
-// Normed gates of a step: the RNN has one norm for both products.
-template <class Cell> constexpr int hats() { return Cell::X_GATES + (Cell::SAVED > 0 ? Cell::H_GATES : 0); }
-
 template <class T> struct Spot {
   long j;         // the first of its units
   Vec<T> kept;    // zoneout of c: how much stays
