@@ -20,7 +20,8 @@
 
 namespace {
 
-// Steps that lie evenly in memory, counted over the whole (batch, time).
+// Steps that lie evenly in memory, counted over the whole (batch, time): at most so many.
+constexpr long MOST_IN_RUN = 128;
 struct Run {
   long first, count;
 };
@@ -30,7 +31,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   static constexpr int L = LANES<T>, HATS = hats<Cell>();
   const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
   const Panels<T> h_panels, x_panels, m_panels;
-  const Packing<T> of_h;
+  Packing<T> of_h;
   GroupSums<T, Cell> gathered;
   T *R, *P, *bias, *gain_x, *gain_h;
 
@@ -62,7 +63,11 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   size_t run(char* scratch) {
     Arena arena{scratch};
     R = arena.take<T>(of_h.size(h_panels));
-    for (Piece& piece : pieces) piece.W = arena.take<T>(g.dx ? piece.packing.size(x_panels) : 0);
+    of_h.balance = arena.take<T>(of_h.balanced());
+    for (Piece& piece : pieces) {
+      piece.W = arena.take<T>(g.dx ? piece.packing.size(x_panels) : 0);
+      piece.packing.balance = arena.take<T>(g.dx ? piece.packing.balanced() : 0);
+    }
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     gathered.take_room(arena);
@@ -74,6 +79,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (int i = 0; i < s.team; ++i) own[i] = carve(arena), room[i] = weights.carve(arena);
     if (!scratch) return arena.used;
     std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
+    if (of_h.tiled || pieces[0].packing.tiled) parallel_for(s.team, [&](int i) { balance(i); });
     parallel_for(s.team, [&](int i) { pack(i); });
     if (const int team = team_size(); team > 1) {
       as_a_team(own[0], team);
@@ -99,7 +105,12 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     return i == 0 ? Piece{0, 0, low, nullptr} : Piece{first + H, first, high, nullptr};
   }
 
-  // One thread's part of the weights.
+  // One thread's part of the weights' balance, and of their packing.
+  void balance(int thread) const {
+    of_h.balance_rows_of(s.R, O, O, thread, s.team);
+    for (const Piece& piece : pieces)
+      if (g.dx) piece.packing.balance_rows_of(s.W + piece.first * D, D, D, thread, s.team);
+  }
   void pack(int thread) const {
     of_h.pack(h_panels, s.R, O, R, thread, s.team);
     for (const Piece& piece : pieces)
@@ -118,7 +129,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   bool into_m() const { return normed() || reset_before() || projected(); }  // h' took further stages
 
   Own carve(Arena& arena) const {
-    const long all = filled(most_rows()) * stride, units = most_rows() * hidden_stride;
+    const long all = most_rows() * stride, units = most_rows() * hidden_stride;
     Own o;
     o.rows = arena.take<long>(2 * most_rows());
     o.dh = arena.take<T>(all), o.dc = arena.take<T>(Cell::STATES > 1 ? units : 0);
@@ -129,9 +140,9 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     o.before = arena.take<T>(normed() ? Cell::X_GATES * H + L : 0);
     o.slots = arena.take<T>(normed() ? kept.own * H + L : 0);
     o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
-    o.out = arena.take<T>(CHUNK * WIDEST * L);
+    o.out = arena.take<T>(MOST_IN_RUN * WIDEST * L);
     o.h_room = Left<T>::Room::in(arena, of_h, most_rows());
-    o.x_room = Left<T>::Room::in(arena, pieces[0].packing, g.dx ? CHUNK : 0);
+    o.x_room = Left<T>::Room::in(arena, pieces[0].packing, g.dx ? MOST_IN_RUN : 0);
     return o;
   }
 
@@ -459,7 +470,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       for (; n < end && n % s.time >= s.steps(n / s.time); n = (n / s.time + 1) * s.time) {}
       if (n < end) end = n / s.time * s.time + s.steps(n / s.time);
     }
-    run = {n, end - n < CHUNK ? end - n : CHUNK};
+    run = {n, end - n < MOST_IN_RUN ? end - n : MOST_IN_RUN};
     return run.count > 0;
   }
 
@@ -482,8 +493,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
         const int Q = x_panels.vectors(p);
         const long j = x_panels.start(p), wide = D - j < Q * L ? D - j : Q * L;
         T* to = g.dx + run.first * D + j;
-        // A panel that ends in mid-vector, and tiles that are not full, go by way of scratch.
-        const bool aside = wide < Q * L || (packing.tiled && filled(run.count) > run.count);
+        const bool aside = wide < Q * L;  // a panel that ends in mid-vector goes by way of scratch
         T* z = aside ? o.out : to;
         const long z_row = aside ? Q * L : D;
         for (long i = 0; aside && !first && i < run.count; ++i) copy(z + i * z_row, to + i * D, wide);

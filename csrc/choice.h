@@ -22,12 +22,12 @@ extern const Kernels kernels_avx512;
 #include <unistd.h>
 extern const Kernels kernels_amx;
 
-// Whether the processor multiplies tiles of bfloat16, and the system lets this process have them: it keeps their state
+// Whether the processor multiplies tiles of bytes, and the system lets this process have them: it keeps their state
 // for those alone that ask.
 inline bool has_tiles() {
   unsigned a, b, c, d = 0;
-  constexpr unsigned AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (AMX_BF16 | AMX_TILE)) != (AMX_BF16 | AMX_TILE)) return false;
+  constexpr unsigned AMX_TILE = 1u << 24, AMX_INT8 = 1u << 25, ALL = AMX_TILE | AMX_INT8;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & ALL) != ALL) return false;
   constexpr long ASK = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
 }

@@ -2,8 +2,8 @@
 // the machine has them.
 #pragma once
 
+#include "digits.h"
 #include "gemm.h"
-#include "tiles.h"
 #include "walk.h"
 
 namespace {
@@ -13,14 +13,15 @@ namespace {
 template <class T> struct Packing {
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 16, LEAST_AHEAD = 256;  // rows that are worth their splitting: of a step; of all steps
-  static bool worth(long K) { return K >= 3 * DEEP / 2 && 2 * blocks_of(K) * DEEP <= 3 * K; }
+  static bool worth(long K) { return 4 * K >= 3 * WIDE && 2 * fours_of(K) * WIDE <= 3 * K && K <= MOST_K; }
   long K;
   bool tiled;
+  T* balance = nullptr;  // of tiles: for each k, a power of two (digits.h)
 
   Packing() : K(0), tiled(false) {}
   Packing(long K, long rows, long least = LEAST) : K(K), tiled(TILES<T> && rows >= least && worth(K)) {}
   // Of a step's product: with few weights the splitting of its rows costs more than tiles save.
-  static constexpr long LEAST_WEIGHTS = long(3) << 13;
+  static constexpr long LEAST_WEIGHTS = long(1) << 13;
   static Packing of_step(long K, long columns, long rows, long least = LEAST) {
     Packing packing(K, rows, least);
     packing.tiled = packing.tiled && K * columns >= LEAST_WEIGHTS;
@@ -28,7 +29,8 @@ template <class T> struct Packing {
   }
 
   // Numbers that one vector of columns takes.
-  long each() const { return tiled ? blocks_of(K) * long(PARTS * sizeof(Tile) / sizeof(T)) : K * L; }
+  long each() const { return tiled ? fours_of(K) * long(DIGITS * sizeof(Tile) / sizeof(T)) + L : K * L; }
+  long balanced() const { return tiled ? fours_of(K) * WIDE : 0; }
 
   // The same for other rows: the first of them, of a panel in vectors.
   Packing of(long other) const {
@@ -40,6 +42,18 @@ template <class T> struct Packing {
   // Where panel p begins, and what all take.
   long offset(const Panels<T>& panels, long p) const { return panels.start(p) / L * each(); }
   long size(const Panels<T>& panels) const { return padded<T>(panels.columns) / L * each(); }
+
+  // One of some parts of the balance, which comes before all packing: of K rows of so many numbers; of rows of K numbers.
+  void balance_rows_of(const T* from, long step, long columns, int part, int parts) const {
+    const long blocks = fours_of(K);
+    if constexpr (TILES<T>)
+      if (tiled) balance_rows(from, step, columns, K, blocks * part / parts, blocks * (part + 1) / parts, balance);
+  }
+  void balance_lanes_of(const T* from, long row, long columns, int part, int parts) const {
+    const long blocks = fours_of(K);
+    if constexpr (TILES<T>)
+      if (tiled) balance_lanes(from, row, columns, K, blocks * part / parts, blocks * (part + 1) / parts, balance);
+  }
 
   // One of some parts of K rows, `step` numbers from one to the next, that become panels.
   void pack(const Panels<T>& panels, const T* from, long step, T* to, int part, int parts) const {
@@ -57,50 +71,52 @@ template <class T> struct Packing {
   // K rows of `n` numbers become the q-th vector of a panel of Q.
   void rows(const T* from, long step, int n, T* panel, int q, int Q) const {
     if constexpr (TILES<T>)
-      if (tiled) return tiles_of_rows(from, step, K, n, reinterpret_cast<Tile*>(panel), q, Q);
+      if (tiled) return digits_of_rows(from, step, balance, K, n, vector_at(panel, q));
     for (long k = 0; k < K; ++k) store(panel + (k * Q + q) * L, load(from + k * step, n));
   }
   // Likewise of `n` rows of K numbers.
   void lanes(const T* from, long row, int n, T* panel, int q, int Q) const {
     if constexpr (TILES<T>)
-      if (tiled) return tiles_of_lanes(from, row, K, n, reinterpret_cast<Tile*>(panel), q, Q);
+      if (tiled) return digits_of_lanes(from, row, balance, K, n, vector_at(panel, q));
     pack_lanes(from, row, K, n, panel + q * L, Q * L);
   }
+
+ private:
+  Tile* vector_at(T* panel, int q) const { return reinterpret_cast<Tile*>(panel + q * each()); }
 };
 
-// A left factor's rows, evenly spaced, k side by side; split too where its products are made of tiles.
+// A left factor's rows, evenly spaced, k side by side; in digits too where its products are made of tiles.
 template <class T> class Left {
   const T* at_;
   long row_;
-  Tile* tiles_;    // null: not split
-  uint8_t* odd_;   // which rows could not be split; null: all could
+  const Tile* tiles_ = nullptr;
+  const T* units_ = nullptr;
+  bool odd_ = false;  // whether a row has no unit
 
  public:
-  // The room that some rows need to be split.
+  // The room that some rows need for their digits.
   struct Room {
     Tile* tiles;
-    uint8_t* odd;
+    T* units;
     static Room in(Arena& arena, const Packing<T>& packing, long rows) {
       if (!packing.tiled) return {};
-      const long tiles = tiles_of(rows);
-      return {arena.take<Tile>(tiles * blocks_of(packing.K) * PARTS), arena.take<uint8_t>(tiles * TILE)};
+      return {arena.take<Tile>(tiles_of(rows) * fours_of(packing.K) * DIGITS), arena.take<T>(rows)};
     }
   };
 
   Left() : Left(nullptr, 0) {}
-  Left(const T* at, long row) : at_(at), row_(row), tiles_(nullptr), odd_(nullptr) {}
+  Left(const T* at, long row) : at_(at), row_(row) {}
 
   Left(const Packing<T>& packing, long rows, const T* at, long row, const Room& room) : Left(at, row) {
     if (!packing.tiled) return;
     if constexpr (TILES<T>) {
       const int height = height_of(rows);
-      const long blocks = blocks_of(packing.K);
-      tiles_ = room.tiles;
-      for (long r = 0; r < filled(rows); ++r) {
-        Tile* to = tiles_ + r / height * blocks * PARTS;
-        const bool whole = split_row(at + r * row, r < rows ? packing.K : 0, blocks, to, int(r % height));
-        room.odd[r] = !whole;
-        if (!whole) odd_ = room.odd;
+      const long each = fours_of(packing.K) * DIGITS;
+      tiles_ = room.tiles, units_ = room.units;
+      for (long r = 0; r < rows; ++r) {
+        Tile* to = room.tiles + r / height * each;
+        room.units[r] = digits_of_row(at + r * row, packing.balance, packing.K, to, int(r % height));
+        odd_ = odd_ || room.units[r] == 0;
       }
     }
   }
@@ -112,9 +128,9 @@ template <class T> class Left {
       if (packing.tiled) {
         const Tile* b = reinterpret_cast<const Tile*>(panel);
         shapes.use(rows);
-        product_of_tiles(rows, packing.K, tiles_, b, Q, init, init_row, z, z_row, next != nullptr);
+        product_of_digits(rows, packing.K, tiles_, units_, b, Q, init, init_row, z, z_row, next != nullptr);
         for (long r = 0; odd_ && r < rows; ++r)
-          if (odd_[r]) add_row(packing.K, at_ + r * row_, b, Q, z + r * z_row);
+          if (units_[r] == 0) add_row(packing.K, at_ + r * row_, 1L, packing.balance, b, Q, z + r * z_row);
         return;
       }
     }

@@ -29,7 +29,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   using Weights::s, Weights::panels, Weights::of_x, Weights::of_h, Weights::n_panels, Weights::p_panels;
   using Weights::W, Weights::R, Weights::bias, Weights::Rn, Weights::bias_n, Weights::P, Weights::gain_x, Weights::gain_h;
   using Weights::hidden_stride, Weights::normed, Weights::apart, Weights::reset_before, Weights::h_gates, Weights::numbers;
-  using Weights::lay_out, Weights::fill;
+  using Weights::lay_out, Weights::fill, Weights::balance, Weights::balanced;
   const long stride;  // of h
   const Saved kept;
   const T zero[WIDEST * L]{};
@@ -50,7 +50,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
     const size_t bytes = lay_out(to);
-    if (to) fill(0, 1);
+    if (to) balance(0, 1), fill(0, 1);
     return bytes;
   }
 
@@ -68,6 +68,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     if (const int team = team_size(); team > 1) {
       as_a_team(own, team, input, stepped);
     } else {
+      parallel_for(s.packed || !balanced() ? 0 : s.threads, [&](int i) { balance(i, s.threads); });
       parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
       parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
     }
@@ -89,7 +90,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   long z_stride() const { return early() || whole() ? spread<T>(panels.z_width()) : Cell::Z * Cell::UNITS * L; }
   // From a row of z to the next, and from a step to the next.
   long z_row() const { return few() ? ahead() * z_stride() : z_stride(); }
-  long z_step() const { return few() ? z_stride() : filled(most_rows()) * z_stride(); }
+  long z_step() const { return few() ? z_stride() : most_rows() * z_stride(); }
 
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
@@ -99,8 +100,8 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     o.c = arena.take<T>(Cell::STATES > 1 ? units : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
     o.x = arena.take<T>(s.lengths ? (large() ? ahead() : 1) * n * s.input : 0);
-    o.z = arena.take<T>((few() ? n * ahead() + TILE : filled(n) * ahead()) * z_stride());
-    o.zh = arena.take<T>(apart() ? filled(n) * z_stride() : 0);
+    o.z = arena.take<T>(n * ahead() * z_stride());
+    o.zh = arena.take<T>(apart() ? n * z_stride() : 0);
     for (long i = 0; i < (large() ? ahead() : 1); ++i)
       o.x_room[i] = Left<T>::Room::in(arena, of_x, few() ? ahead() : n);
     o.h_room = Left<T>::Room::in(arena, of_h, n);
@@ -170,6 +171,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
         return few() ? fixed : Share{0, 0, &rounds, thread, threads};
       };
       const Share mine = share_of(stepped), before = share_of(input);
+      if (balanced()) balance(thread, threads), meeting.wait(thread, threads);
       fill(thread, threads);
       meeting.wait(thread, threads);
       long live = rows.count;

@@ -42,7 +42,7 @@ template <class T> size_t multiply(const Product<T>& p, char* scratch) { return 
 #define OST_TEXT(a) OST_TEXT_(a)
 
 extern const Kernels OST_NAME(kernels_, OST_ISA);
-#ifdef __AMX_BF16__  // tiles are for float alone: for double the vectors' build serves
+#ifdef __AMX_INT8__  // tiles are for float alone: for double the vectors' build serves
 const Kernels OST_NAME(kernels_, OST_ISA) = {OST_TEXT(OST_ISA), pack<float>,     nullptr, forward<float>,
                                              nullptr,           backward<float>, nullptr, multiply<float>,
                                              nullptr};

@@ -26,8 +26,8 @@ template <class T> class Multiply {
   };
   struct Own {  // one thread's scratch
     T *a, *b, *edge;
-    Tile* tiles;   // a's rows, split
-    uint8_t* odd;  // which of them could not be
+    T *balance, *units;  // of tiles: the block's, and those of a's rows
+    Tile* tiles;         // their digits
   };
 
  public:
@@ -59,15 +59,17 @@ template <class T> class Multiply {
     const long vectors = (s.panels - s.panel) * WIDEST;
     const long rows = std::min(BLOCKS, ceil_div(s.rows - s.row, TALL)) * TALL, split = packing.tiled ? rows : 0;
     return {arena.take<T>(turned() && !packing.tiled ? rows * packing.K : 0), arena.take<T>(vectors * packing.each()),
-            arena.take<T>(TALL * WIDEST * L), arena.take<Tile>(tiles_of(split) * blocks_of(packing.K) * PARTS),
-            arena.take<uint8_t>(split)};
+            arena.take<T>(TALL * WIDEST * L), arena.take<T>(packing.balanced()), arena.take<T>(split),
+            arena.take<Tile>(tiles_of(split) * fours_of(packing.K) * DIGITS)};
   }
 
   void work(Share s, const Own& o) const {
     TileShapes shapes;
     long k = 0;
     do {  // once also where there is nothing to sum: the result is the bias
-      const Packing<T> part = packing.of(deep(p.inner - k));
+      Packing<T> part = packing.of(deep(p.inner - k));
+      part.balance = o.balance;
+      balance(part, k);
       for (long u = s.panel; u < s.panels; ++u) pack_panel(part, u, k, panel_of(part, o, s, u));
       for (long first = s.row; first < s.rows; first += BLOCKS * TALL) {
         const long end = std::min(s.rows, first + BLOCKS * TALL);
@@ -90,6 +92,13 @@ template <class T> class Multiply {
     return o.b + (u - s.panel) * WIDEST * part.each();
   }
 
+  // Of all columns, whichever are this thread's: its share must not change a bit.
+  void balance(const Packing<T>& part, long k) const {
+    const T* from = p.b + k * p.b_step;
+    if (p.b_column == 1) part.balance_rows_of(from, p.b_step, p.columns, 0, 1);
+    else part.balance_lanes_of(from, p.b_column, p.columns, 0, 1);
+  }
+
   void pack_panel(const Packing<T>& part, long u, long k, T* to) const {
     const int Q = panels.vectors(u);
     const T* from = p.b + panels.start(u) * p.b_column + k * p.b_step;
@@ -101,7 +110,7 @@ template <class T> class Multiply {
 
   // Where a block's rows lie, split, `at` rows after the first of all.
   Tile* tiles_at(const Packing<T>& part, const Own& o, long at) const {
-    return o.tiles + at / TILE * blocks_of(part.K) * PARTS;
+    return o.tiles + at / TILE * fours_of(part.K) * DIGITS;
   }
 
   // A block of a, as the products want it: split, or turned; else it is read in place.
@@ -110,17 +119,13 @@ template <class T> class Multiply {
     if constexpr (TILES<T>) {
       if (part.tiled) {
         const int height = height_of(rows);
-        for (long r = 0; r < filled(rows); r += height) {
-          Tile* to = tiles_at(part, o, at) + r / height * blocks_of(part.K) * PARTS;
+        for (long r = 0; r < rows; r += height) {
+          Tile* to = tiles_at(part, o, at) + r / height * fours_of(part.K) * DIGITS;
+          T* units = o.units + at + r;
           const int there = int(std::min<long>(height, rows - r));
-          if (turned()) {
-            const T* at_k[MOST];
-            for (long i = 0; i < part.K; ++i) at_k[i] = a + i * p.a_step;
-            tiles_of_columns(at_k, r, there, part.K, to);
-            std::memset(o.odd + at + r, 0, there);
-          }
-          for (int i = 0; !turned() && i < height; ++i)
-            o.odd[at + r + i] = !split_row(a + (r + i) * p.a_row, i < there ? part.K : 0, blocks_of(part.K), to, i);
+          if (turned()) digits_of_columns(a + r, p.a_step, there, part.balance, part.K, to, units);
+          for (int i = 0; !turned() && i < there; ++i)
+            units[i] = digits_of_row(a + (r + i) * p.a_row, part.balance, part.K, to, i);
         }
         return;
       }
@@ -133,8 +138,8 @@ template <class T> class Multiply {
     return int(left < L ? left : L);
   }
 
-  // Some rows of one panel's columns, on top of what is there. A last panel's vectors reach past the end of a row, and the
-  // last tile past the last of the rows: such sums are made beside.
+  // Some rows of one panel's columns, on top of what is there. A last panel's vectors reach past the end of a row: such
+  // sums are made beside.
   void block(const Packing<T>& part, const Own& o, long row, long rows, long at, long k, long u, const T* panel,
              TileShapes& shapes) const {
     const int Q = panels.vectors(u), last = lanes_of(u, Q - 1);
@@ -148,15 +153,15 @@ template <class T> class Multiply {
         if (part.tiled) {
           const Tile* b = reinterpret_cast<const Tile*>(panel);
           shapes.use(rows);
-          product_of_tiles(rows, part.K, tiles_at(part, o, at), b, Q, init, init_row, z, z_row, false);
+          product_of_digits(rows, part.K, tiles_at(part, o, at), o.units + at, b, Q, init, init_row, z, z_row, false);
           for (long r = 0; r < rows; ++r)
-            if (o.odd[at + r]) add_row(part.K, a + r * p.a_row, b, Q, z + r * z_row);
+            if (o.units[at + r] == 0) add_row(part.K, a + r * p.a_row, p.a_step, part.balance, b, Q, z + r * z_row);
           return;
         }
       }
       product(rows, part.K, a, turned() ? 1 : p.a_row, turned() ? TALL : 1, panel, Q, init, init_row, z, z_row);
     };
-    if (last == L && !(part.tiled && filled(rows) > rows)) return times(init, init_row, out, p.out_row);
+    if (last == L) return times(init, init_row, out, p.out_row);
     for (long r = 0; r < rows; ++r) move(o.edge + r * wide, init + r * init_row, Q, last, L);
     times(o.edge, wide, o.edge, wide);
     for (long r = 0; r < rows; ++r) move(out + r * p.out_row, o.edge + r * wide, Q, last, last);

@@ -69,7 +69,7 @@ template <class T, class Cell> struct PackedWeights {
   static constexpr int L = LANES<T>;
   const Scan<T>& s;
   const UnitPanels<T, Cell> panels;
-  const Packing<T> of_x, of_h;
+  Packing<T> of_x, of_h;
   const Panels<T> n_panels, p_panels;  // of second products: the GRU's R_n (r h), the projection
   const long hidden_stride;            // of a row of units
   T *W, *R, *bias, *Rn, *bias_n, *P, *gain_x, *gain_h;
@@ -93,6 +93,7 @@ template <class T, class Cell> struct PackedWeights {
     Arena arena{to};
     W = arena.take<T>(panels.vectors() * Cell::X_GATES * of_x.each());
     R = arena.take<T>(panels.vectors() * h_gates() * of_h.each());
+    of_x.balance = arena.take<T>(of_x.balanced()), of_h.balance = arena.take<T>(of_h.balanced());
     bias = arena.take<T>(panels.z_width());
     if (!Cell::OPTIONS) return arena.used;
     Rn = arena.take<T>(reset_before() ? n_panels.size(H) : 0);
@@ -103,6 +104,12 @@ template <class T, class Cell> struct PackedWeights {
     return arena.used;
   }
 
+  // One of some parts of what comes before the packing, if anything does.
+  bool balanced() const { return of_x.tiled || of_h.tiled; }
+  void balance(int part, int parts) const {
+    of_x.balance_lanes_of(s.W, s.input, Cell::X_GATES * s.hidden, part, parts);
+    of_h.balance_lanes_of(s.R, s.output, h_gates() * s.hidden, part, parts);
+  }
   // One of some parts of the packing.
   void fill(int part, int parts) const {
     panels.pack(s.W, of_x, Cell::X_GATES, Cell::X_FIRST, Cell::x_gate, W, part, parts);

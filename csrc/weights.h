@@ -5,20 +5,24 @@
 // tiles they are dz's.
 #pragma once
 
+#include <limits>
+
 #include "factor.h"
 #include "layer.h"
 #include "rounds.h"
 
 namespace {
 
-constexpr long CHUNK = 128;  // steps at a time: what they need stays in the caches
+// Steps at a time: what they need stays in the caches. In tiles, where numbers take three bytes, twice as many.
+constexpr long CHUNK = 128, MOST_STEPS = 256;
 
 template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 256;  // steps that are worth their splitting
-  static constexpr long NARROW = 2;   // vectors in a panel of tiles: two rows of these are as fast as four
+  static constexpr long NARROW = 2;   // vectors in a panel of tiles
   const bool tiled;
+  const long chunk;
   T* const sums_of_steps;
 
   // A panel: some columns of dz, which are multiplied by all that lies in the lines.
@@ -33,21 +37,21 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
  public:
   struct Own {  // one thread's scratch
-    T *lines, *columns;
+    T *lines, *columns, *scales;
     Tile *right, *left;
   };
 
   WeightGradients(const Base& layer, Arena& arena)
-      : Base(layer), tiled(TILES<T> && H >= 8 * TILE && s.batch * s.time >= LEAST),
+      : Base(layer), tiled(TILES<T> && H >= 8 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
         sums_of_steps(arena.take<T>(ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
         homes(arena.take<long>(s.team + 1)), rounds(arena, count_pieces(), homes, s.team) {
     if (arena.block) lay_out();
   }
 
   Own carve(Arena& arena) const {
-    const long blocks = tiled ? blocks_of(CHUNK) * PARTS : 0;
-    return {arena.take<T>(CHUNK * line_stride()), arena.take<T>(tiled ? 0 : CHUNK * WIDEST * L),
-            arena.take<Tile>(blocks * vectors_of_line()), arena.take<Tile>(blocks * NARROW)};
+    const long vectors = tiled ? vectors_of_line() : 0, tiles = tiled ? tiles_of_vector(chunk) : 0;
+    return {arena.take<T>(chunk * line_stride()), arena.take<T>(chunk * (tiled ? NARROW : WIDEST) * L),
+            arena.take<T>((vectors + NARROW) * L), arena.take<Tile>(vectors * (tiles + 1)), arena.take<Tile>(tiles * NARROW)};
   }
 
   // What one of some threads does of the weights' gradients. All see the steps a few at a time, each at its own pace.
@@ -130,13 +134,13 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     long b = 0, p = 0, count = 0;  // where the next ones begin
     struct {
       long b, p;
-    } at[CHUNK];
+    } at[MOST_STEPS];
   };
   void next(Steps& steps) const {
     steps.count = 0;
     for (; steps.b < s.batch; ++steps.b, steps.p = 0)
       for (const long end = s.steps(steps.b); steps.p < end; ++steps.p) {
-        if (steps.count == CHUNK) return;
+        if (steps.count == chunk) return;
         steps.at[steps.count++] = {steps.b, steps.p};
       }
   }
@@ -219,25 +223,24 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   // In tiles ----------------------------------------------------------------------------------------
 
-  // The three things that may lie in a line, panels of each, one after the other.
-  long part_at(int i) const { return i == 0 ? 0 : i == 1 ? D : D + O; }
-  Panels<T> panels_at(int i) const { return {i == 0 ? D : i == 1 ? O : line_width() - D - O}; }
-  long vectors_of_line() const {
-    long vectors = 0;
-    for (int i = 0; i < 3; ++i) vectors += ceil_div(panels_at(i).columns, L);
-    return vectors;
-  }
-  // Where the panels begin of what lies at a place of a line.
-  Tile* right_at(const Own& o, long at) const {
+  // The three things that may lie in a line: where, and how many numbers.
+  struct Part {
+    long at, width;
+    long vectors() const { return ceil_div(width, L); }
+  };
+  Part part(int i) const { return i == 0 ? Part{0, D} : i == 1 ? Part{D, O} : Part{D + O, line_width() - D - O}; }
+  long vectors_of_line() const { return part(0).vectors() + part(1).vectors() + part(2).vectors(); }
+  // Where the digits begin of what lies at a place of a line.
+  Tile* right_at(const Own& o, long at, long count) const {
     Tile* to = o.right;
-    for (int i = 0; part_at(i) != at || panels_at(i).columns == 0; ++i)
-      to += ceil_div(panels_at(i).columns, L) * blocks_of(CHUNK) * PARTS;
+    for (int i = 0; part(i).at != at || part(i).width == 0; ++i)
+      for (long v = 0; v < part(i).vectors(); ++v) to = vector_after(to, count);
     return to;
   }
 
   // Where dz of some steps lies, and each of the three.
   struct Rows {
-    const T *dz[CHUNK], *seen[3][CHUNK];
+    const T *dz[MOST_STEPS], *seen[3][MOST_STEPS];
   };
   // In place, but for what is a product.
   void find_rows(long b, long p, long k, Rows& rows, const Own& o) const {
@@ -253,22 +256,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     if (reset_before()) rows.seen[2][k] = line + D + O;
   }
 
-  // A block of steps at a time, so that a row is read as it lies.
   void split_lines(const Own& o, const Rows& rows, long count) const {
-    for (long k = 0; k < count; k += DEEP) {
-      const long deep = count - k < DEEP ? count - k : DEEP;
-      for (int i = 0; i < 3; ++i) {
-        const Panels<T> panels = panels_at(i);
-        if (panels.columns == 0 || (i == 0 && !g.dW) || (i == 1 && !g.dR)) continue;
-        Tile* to = right_at(o, part_at(i));
-        for (long p = 0; p < panels.count(); ++p, to += WIDEST * blocks_of(CHUNK) * PARTS) {
-          const int Q = panels.vectors(p);
-          for (int q = 0; q < Q; ++q) {
-            const long first = panels.start(p) + q * L;
-            tiles_of_rows(rows.seen[i] + k, first, panels.columns - first, deep, to + k / DEEP * Q * PARTS, q, Q);
-          }
-        }
-      }
+    for (int i = 0; i < 3; ++i) {
+      if (part(i).width == 0 || (i == 0 && !g.dW) || (i == 1 && !g.dR)) continue;
+      digits_of_lines(rows.seen[i], part(i).width, count, o.scales, right_at(o, part(i).at, count));
     }
   }
 
@@ -278,37 +269,39 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     const int Q = piece.Q;
     T* sums = piece.sums;
     const long row = range.columns(0) + range.columns(1);
-    split_columns(o.left, range, rows, count, piece.column, Q, sums + Q * L * row, first);
+    split_columns(o, range, rows, count, piece, sums + Q * L * row, first);
     shapes.use(Q * TILE);
-    const bool far = vectors_of_line() * blocks_of(CHUNK) * PARTS * long(sizeof(Tile)) > FAR / 2;
     for (int i = 0; i < 2; ++i) {
-      const Panels<T> panels{range.seen[i].width};
-      if (panels.columns == 0) continue;
-      const Tile* right = right_at(o, range.seen[i].at);
-      for (long p = 0; p < panels.count(); ++p, right += WIDEST * blocks_of(CHUNK) * PARTS) {
-        T* to = sums + (i ? range.columns(0) : 0) + panels.start(p);
-        product_of_tiles(Q * TILE, count, o.left, right, panels.vectors(p), first ? zero : to, first ? 0L : row, to, row, far);
-      }
+      const Segment& seen = range.seen[i];
+      if (seen.width == 0) continue;
+      T* to = sums + (i ? range.columns(0) : 0);
+      product_of_digits(Q * TILE, count, o.left, o.scales, right_at(o, seen.at, count), int(ceil_div(seen.width, L)),
+                        first ? zero : to, first ? 0L : row, to, row, true);
     }
   }
 
-  // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way. A block of steps at a time:
-  // rows lie far from each other, in few places of the first cache, and are all that it has to keep meanwhile.
-  void split_columns(Tile* to, const Range& range, const Rows& rows, long count, long column, int Q, T* sums,
+  // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way. They are brought together first:
+  // rows lie far from each other, in few places of the first cache.
+  void split_columns(const Own& o, const Range& range, const Rows& rows, long count, const Piece& piece, T* sums,
                      bool first) const {
+    const int Q = piece.Q;
     const bool summed = range.bias[0] || range.bias[1];
-    Vec<T> sum[NARROW][4];
-    for (int q = 0; q < Q; ++q) sum[q][0] = first ? Vec<T>{} : load(sums + q * L), sum[q][1] = sum[q][2] = sum[q][3] = Vec<T>{};
-    for (long k = 0; k < count; k += DEEP) {
-      const long end = count - k < DEEP ? count : k + DEEP;
+    const long from = range.from + piece.column, left = range.count - piece.column;
+    Vec<T> sum[NARROW][4] = {};
+    for (int q = 0; q < Q && !first; ++q) sum[q][0] = load(sums + q * L);
+    for (long i = 0; i < count; ++i)
       for (int q = 0; q < Q; ++q) {
-        const long from = range.from + column + q * L, left = range.count - column - q * L;
-        const int wide = int(left < L ? left : L);
-        tiles_of_columns(rows.dz + k, from, wide, end - k, to + (q * blocks_of(count) + k / DEEP) * PARTS);
-        for (long i = k; summed && i < end; ++i) sum[q][i % 4] += load(rows.dz[i] + from, wide);
+        const Vec<T> v = load(rows.dz[i] + from + q * L, int(left - q * L < L ? left - q * L : L));
+        store(o.columns + (i * NARROW + q) * L, v);
+        if (summed) sum[q][i % 4] += v;
       }
+    for (int q = 0; q < Q; ++q) {
+      store(sums + q * L, (sum[q][0] + sum[q][1]) + (sum[q][2] + sum[q][3]));
+      T* units = o.scales + q * L;
+      digits_of_columns(o.columns + q * L, NARROW * L, L, nullptr, count, o.left + q * tiles_of_vector(count), units);
+      for (int i = 0; i < L; ++i)
+        if (units[i] == 0) units[i] = std::numeric_limits<T>::quiet_NaN();  // what has no unit is not finite
     }
-    for (int q = 0; q < Q; ++q) store(sums + q * L, (sum[q][0] + sum[q][1]) + (sum[q][2] + sum[q][3]));
   }
 
   // Sums (columns of dz, line) are the rows of the weights' gradients.

@@ -1,4 +1,4 @@
-"""Batches large enough for tiles of bfloat16, where the machine multiplies them: float32's sums all the same."""
+"""Batches large enough for tiles of bytes, where the machine multiplies them: errors as float32's sums have them."""
 
 import math
 import os
@@ -53,14 +53,36 @@ def test_numbers_of_any_size(size):
     assert (kernel.multiply(a, b, None) - wanted).abs().max() < 2e-6 * 10 * size
 
 
-def test_the_parts_of_a_number_are_all_of_it():
-    """One number in each row: what is left of its product is a rounding for each pair of parts."""
+@pytest.mark.parametrize("inner", [48, 64, 200, 1000])
+def test_what_is_left_out_is_below_the_last_bits_of_the_largest_product(inner):
+    """One number in each row: there is no sum whose rounding would hide what its digits leave out."""
     torch.manual_seed(0)
-    a, b = torch.zeros(48, 96), torch.randn(96, 32)
-    columns = torch.randint(0, 96, (48,))
+    a, b = torch.zeros(48, inner), torch.randn(inner, 32)
+    columns = torch.randint(0, inner, (48,))
     a[torch.arange(48), columns] = values = torch.randn(48)
     wanted = values[:, None].double() * b[columns].double()
-    assert ((kernel.multiply(a, b, None) - wanted) / wanted).abs().max() < 5 * 2**-24
+    largest = (values.abs() * b[columns].abs().amax(1))[:, None]
+    assert ((kernel.multiply(a, b, None) - wanted).abs() / largest).max() < 2**-21
+
+
+def test_no_number_hides_behind_one_of_another_unit():
+    """Columns of a in units from 1e-6 to 1e6, b's rows in theirs: the same sums, as near as without."""
+    torch.manual_seed(0)
+    a, b = torch.randn(40, 96), torch.randn(96, 33)
+    units = 2.0 ** torch.randint(-20, 21, (96,))
+    plain = (kernel.multiply(a, b, None) - a.double() @ b.double()).abs().max()
+    assert torch.equal(kernel.multiply(a * units, b / units[:, None], None), kernel.multiply(a, b, None))
+    assert plain < 3e-5
+    a[:, 3], b[3] = 1e9, 0  # what no column asks for
+    found, wanted = kernel.multiply(a, b, None), a.double() @ b.double()
+    assert (found - wanted).abs().max() < 3e-5
+
+
+def test_columns_turned_are_the_same_numbers():
+    torch.manual_seed(0)
+    a, b = torch.randn(40, 300), torch.randn(300, 33)
+    assert torch.equal(kernel.multiply(a.T.contiguous().T, b, None), kernel.multiply(a, b, None))
+    assert torch.equal(kernel.multiply(a, b.T.contiguous().T, None), kernel.multiply(a, b, None))
 
 
 @pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan, 3.4e38])
@@ -72,7 +94,32 @@ def test_a_number_that_has_no_parts_stays_in_its_row(odd):
     found, wanted = kernel.multiply(a, b, None), a @ b
     others = [r for r in range(40) if r not in (5, 21)]
     assert torch.equal(found[others], clean[others])
-    torch.testing.assert_close(found, wanted, equal_nan=True)
+    torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("odd", [math.inf, math.nan])
+def test_a_weight_that_is_not_finite_spoils_its_own_column_alone(odd):
+    torch.manual_seed(0)
+    a, b = torch.randn(40, 70), torch.randn(70, 33)
+    b[5, 7] = odd
+    found, wanted = kernel.multiply(a, b, None), a.double() @ b.double()
+    others = [c for c in range(33) if c != 7]
+    assert not found[:, 7].isfinite().any()
+    assert (found - wanted)[:, others].abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("odd", [math.inf, math.nan])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gradient_that_is_not_finite_is_seen_in_those_of_the_weights(kind, odd):
+    torch.manual_seed(0)
+    layer = getattr(ost, kind)(64, 130)
+    x, weight = torch.randn(40, 9, 64, requires_grad=True), torch.randn(40, 9, 130)
+    weight[3, 8, 100] = odd
+    (layer(x)[0] * weight).sum().backward()
+    assert not x.grad[3].isfinite().any()
+    assert x.grad[:3].isfinite().all()
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"):
+        assert not getattr(layer, name).grad.isfinite().all(), name
 
 
 @pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan])
