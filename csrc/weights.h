@@ -42,7 +42,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   };
 
   WeightGradients(const Base& layer, Arena& arena)
-      : Base(layer), tiled(TILES<T> && H >= 8 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
+      : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
         sums_of_steps(arena.take<T>(ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
         homes(arena.take<long>(s.team + 1)), rounds(arena, count_pieces(), homes, s.team) {
     if (arena.block) lay_out();
