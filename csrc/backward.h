@@ -12,6 +12,7 @@
 #include "chance.h"
 #include "factor.h"
 #include "groups.h"
+#include "inputs.h"
 #include "norm.h"
 #include "spot.h"
 #include "threads.h"
@@ -20,28 +21,15 @@
 
 namespace {
 
-// Steps that lie evenly in memory, counted over the whole (batch, time): at most so many.
-constexpr long MOST_IN_RUN = 128;
-struct Run {
-  long first, count;
-};
-
 template <class T, class Cell> class Backward : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>, HATS = hats<Cell>();
   const long hidden_stride, stride;  // of a row of units, and of h, padded to whole vectors
-  const Panels<T> h_panels, x_panels, m_panels;
+  const Panels<T> h_panels, m_panels;
   Packing<T> of_h;
   GroupSums<T, Cell> gathered;
   T *R, *P, *bias, *gain_x, *gain_h;
 
-  // Rows of W that lie together, and the columns of dz that they take: the GRU's n lies one slot further.
-  struct Piece {
-    long dz, first;
-    Packing<T> packing;
-    T* W;
-  };
-  Piece pieces[2];
   const UnitPanels<T, Cell> units;  // of a row of z, for what is made again
 
   struct Own {
@@ -49,72 +37,54 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T *dh, *dc, *direct, *dz;      // round one
     T *dm, *row, *hat, *before;    // with options: the gradient of m, rows beside, dz before its norm
     T* slots;                      // the cell's own, made again
-    T* out;                        // round two
-    typename Left<T>::Room h_room, x_room;
+    typename Left<T>::Room h_room;
     TileShapes* shapes;
   };
 
  public:
   Backward(const Scan<T>& s, const Gradient<T>& g)
-      : Base(s, g), hidden_stride(spread<T>(H)), stride(spread<T>(O)), h_panels{O}, x_panels{D}, m_panels{H},
+      : Base(s, g), hidden_stride(spread<T>(H)), stride(spread<T>(O)), h_panels{O}, m_panels{H},
         of_h(Packing<T>::of_step(Cell::H_GATES * H, O, reset_before() ? 0 : s.batch)), gathered(*this),
-        pieces{piece(0), piece(1)}, units{H} {}
+        units{H} {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
     R = arena.take<T>(of_h.size(h_panels));
     of_h.balance = arena.take<T>(of_h.balanced());
-    for (Piece& piece : pieces) {
-      piece.W = arena.take<T>(g.dx ? piece.packing.size(x_panels) : 0);
-      piece.packing.balance = arena.take<T>(g.dx ? piece.packing.balanced() : 0);
-    }
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     gathered.take_room(arena);
     bias = arena.take<T>(normed() ? units.z_width() : 0);
     gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
     const WeightGradients<T, Cell> weights(*this, arena);
+    InputGradient<T, Cell> inputs(*this, arena);
     Own own[MOST_THREADS];
     typename WeightGradients<T, Cell>::Own room[MOST_THREADS];
-    for (int i = 0; i < s.team; ++i) own[i] = carve(arena), room[i] = weights.carve(arena);
+    typename InputGradient<T, Cell>::Own dx_room[MOST_THREADS];
+    for (int i = 0; i < s.team; ++i) own[i] = carve(arena), room[i] = weights.carve(arena), dx_room[i] = inputs.carve(arena);
     if (!scratch) return arena.used;
     std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
-    if (of_h.tiled || pieces[0].packing.tiled) parallel_for(s.team, [&](int i) { balance(i); });
-    parallel_for(s.team, [&](int i) { pack(i); });
+    if (of_h.tiled || inputs.balanced())
+      parallel_for(s.team, [&](int i) { of_h.balance_rows_of(s.R, O, O, i, s.team), inputs.balance(i); });
+    parallel_for(s.team, [&](int i) { pack(i), inputs.pack(i); });
     if (const int team = team_size(); team > 1) {
       as_a_team(own[0], team);
     } else {
       parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows, gathered.groups()), own[i]); });
     }
-    std::atomic<long> taken{0};
     team_of(s.team, [&](int i, int threads) {
       TileShapes shapes;
-      own[i].shapes = &shapes;
       weights.run(i, threads, room[i], shapes);
       for (int part = i; Cell::OPTIONS && part < s.team; part += threads) gathered.add_up(part);
-      if (g.dx) input_gradient(i, threads, taken, own[i]);
+      inputs.run(i, threads, dx_room[i], shapes);
     });
     return arena.used;
   }
 
  private:
-  Piece piece(int i) const {
-    const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
-    const long all = Cell::X_GATES * H, first = gap ? all - H : all, rows = s.batch * s.time;
-    const Packing<T> low(first, rows, Packing<T>::LEAST_AHEAD), high(all - first, rows, Packing<T>::LEAST_AHEAD);
-    return i == 0 ? Piece{0, 0, low, nullptr} : Piece{first + H, first, high, nullptr};
-  }
-
-  // One thread's part of the weights' balance, and of their packing.
-  void balance(int thread) const {
-    of_h.balance_rows_of(s.R, O, O, thread, s.team);
-    for (const Piece& piece : pieces)
-      if (g.dx) piece.packing.balance_rows_of(s.W + piece.first * D, D, D, thread, s.team);
-  }
+  // One thread's part of the weights.
   void pack(int thread) const {
     of_h.pack(h_panels, s.R, O, R, thread, s.team);
-    for (const Piece& piece : pieces)
-      if (g.dx) piece.packing.pack(x_panels, s.W + piece.first * D, D, piece.W, thread, s.team);
     if (projected()) Packing<T>(O, 0).pack(m_panels, s.options.P, H, P, thread, s.team);
     if (!normed() || thread > 0) return;
     units.pack_bias(s, bias);
@@ -140,9 +110,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     o.before = arena.take<T>(normed() ? Cell::X_GATES * H + L : 0);
     o.slots = arena.take<T>(normed() ? kept.own * H + L : 0);
     o.dz = arena.take<T>((most_rows() + 1) * Cell::H_GATES * H + L);  // a team needs a second row
-    o.out = arena.take<T>(MOST_IN_RUN * WIDEST * L);
     o.h_room = Left<T>::Room::in(arena, of_h, most_rows());
-    o.x_room = Left<T>::Room::in(arena, pieces[0].packing, g.dx ? MOST_IN_RUN : 0);
     return o;
   }
 
@@ -459,51 +427,6 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
         if (mask) store(dh + j, part * own);
         else store(passed + j, load(passed + j) + part * own);
       });
-    }
-  }
-
-  // Round two ---------------------------------------------------------------------------------------
-
-  // The run after this one; false at the end. Without lengths runs go on over the rows' ends.
-  bool next(Run& run) const {
-    long n = run.first + run.count, end = s.batch * s.time;
-    if (s.lengths) {
-      for (; n < end && n % s.time >= s.steps(n / s.time); n = (n / s.time + 1) * s.time) {}
-      if (n < end) end = n / s.time * s.time + s.steps(n / s.time);
-    }
-    run = {n, end - n < MOST_IN_RUN ? end - n : MOST_IN_RUN};
-    return run.count > 0;
-  }
-
-  // dx = dz W, run by run, each by the thread that comes to it first.
-  void input_gradient(int thread, int threads, std::atomic<long>& taken, const Own& o) const {
-    for (long b = thread; s.lengths && b < s.batch; b += threads)
-      std::memset(g.dx + (b * s.time + s.steps(b)) * D, 0, (s.time - s.steps(b)) * D * sizeof(T));
-    long turn = 0, mine = taken++;
-    for (Run run{0, 0}; next(run); ++turn)
-      if (turn == mine) input_gradient(run, o), mine = taken++;
-  }
-
-  void input_gradient(const Run& run, const Own& o) const {
-    bool first = true;
-    for (const Piece& piece : pieces) {
-      const Packing<T>& packing = piece.packing;
-      if (packing.K == 0) continue;
-      const Left<T> dz(packing, run.count, dz_of_all + run.first * across + piece.dz, across, o.x_room);
-      for (long p = 0; p < x_panels.count(); ++p) {
-        const int Q = x_panels.vectors(p);
-        const long j = x_panels.start(p), wide = D - j < Q * L ? D - j : Q * L;
-        T* to = g.dx + run.first * D + j;
-        const bool aside = wide < Q * L;  // a panel that ends in mid-vector goes by way of scratch
-        T* z = aside ? o.out : to;
-        const long z_row = aside ? Q * L : D;
-        for (long i = 0; aside && !first && i < run.count; ++i) copy(z + i * z_row, to + i * D, wide);
-        const T* next = called(piece.W + packing.offset(x_panels, (p + 1) % x_panels.count()), packing.size(x_panels));
-        dz.times(packing, run.count, piece.W + packing.offset(x_panels, p), Q, first ? zero : z, first ? 0L : z_row, z,
-                 z_row, *o.shapes, next, packing.K * Q * L);
-        for (long i = 0; aside && i < run.count; ++i) copy(to + i * D, z + i * z_row, wide);
-      }
-      first = false;
     }
   }
 };

@@ -199,10 +199,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   // tile's rows.
   void input_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
     if (few()) return rows_ahead(rows, o, t, live, share);
-    struct {
-      Left<T> x;
-      long live;
-    } steps[BLOCK_AHEAD];
+    struct { Left<T> x; long live; } steps[BLOCK_AHEAD];
     const long count = std::min(ahead(), rows.longest() - t);
     for (long i = 0; i < count; ++i) {
       live = rows.live(t + i, live);
