@@ -82,9 +82,9 @@ template <class T> class NormBackward {
   }
   // dv into `to`, which may be hat or inner; `also` takes the same, or is null.
   void finish(long count, const T* hat, const T* inner, T scale, T* to, T* also = nullptr) const {
-    const T mean = total<T>(along_) / T(count), slope = total<T>(across_) / T(count);
+    const T mean = scale * (total<T>(along_) / T(count)), slope = scale * (total<T>(across_) / T(count));
     by_vectors<T>(count, [&](long j, auto n) {
-      const Vec<T> v = scale * (load(inner + j, n) - mean - load(hat + j, n) * slope);
+      const Vec<T> v = load(inner + j, n) * scale - mean - load(hat + j, n) * slope;
       store(to + j, v, n);
       if (also) store(also + j, v, n);
     });
