@@ -24,7 +24,7 @@ BUILDS = {  # sanitizer -> instruction sets, cases
 def here(isa):
     """Whether this machine has it."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    return isa == "plain" or any(f" {isa}{more} " in flags for more in ("", "f", "_bf16"))
+    return isa == "plain" or any(f" {isa}{more} " in flags for more in ("", "f", "_int8"))
 
 
 def run(*words, **more):
