@@ -52,7 +52,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     R = arena.take<T>(of_h.size(h_panels));
     of_h.balance = arena.take<T>(of_h.balanced());
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
-    zero = arena.take<T>(hidden_stride + WIDEST * L);
+    const long zeros = std::max(hidden_stride, spread<T>(D)) + WIDEST * L;
+    zero = arena.take<T>(zeros);
     gathered.take_room(arena);
     bias = arena.take<T>(normed() ? units.z_width() : 0);
     gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
@@ -63,7 +64,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     typename InputGradient<T, Cell>::Own dx_room[MOST_THREADS];
     for (int i = 0; i < s.team; ++i) own[i] = carve(arena), room[i] = weights.carve(arena), dx_room[i] = inputs.carve(arena);
     if (!scratch) return arena.used;
-    std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
+    std::memset(zero, 0, zeros * sizeof(T));
     if (of_h.tiled || inputs.balanced())
       parallel_for(s.team, [&](int i) { of_h.balance_rows_of(s.R, O, O, i, s.team), inputs.balance(i); });
     parallel_for(s.team, [&](int i) { pack(i), inputs.pack(i); });

@@ -28,7 +28,7 @@ def gradients(layer, x, weight):
     return [x.grad, *(p.grad for p in layer.parameters())]
 
 
-@pytest.mark.parametrize(("inputs", "hidden"), [(64, 128), (50, 130), (7, 257), (129, 65)])
+@pytest.mark.parametrize(("inputs", "hidden"), [(64, 128), (50, 130), (7, 257), (129, 65), (300, 70)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_as_near_to_float64_as_float32_is(kind, inputs, hidden):
     torch.manual_seed(0)

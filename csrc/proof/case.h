@@ -115,7 +115,7 @@ template <class T> class Case {
     stack.directions = streaming || most_layers == 1 ? 1 : 1 + dice_.upto(2);
     s.batch = dice_.of<long>({1, 1, 2, 3, 5, 6, 7, 13, 17, 33});
     s.time = dice_.of<long>({0, 1, 1, 2, 3, 5, 9, 31, 33, 130});
-    s.input = dice_.of<long>({1, 2, 3, 7, 15, 16, 17, 31, 33, 65});
+    s.input = dice_.of<long>({1, 2, 3, 7, 15, 16, 17, 31, 33, 65, dice_.one_in(8) ? 300L : 64L});
     s.hidden = dice_.of<long>({1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 65, 100, 130, dice_.one_in(8) ? 257L : 50L});
     s.output = s.kind == LSTM && dice_.one_in(4) && s.hidden > 1 ? 1 + dice_.upto(s.hidden - 1) : s.hidden;
     s.reverse = !streaming && dice_.one_in(2);
