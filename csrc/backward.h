@@ -29,7 +29,6 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   Packing<T> of_h;
   GroupSums<T, Cell> gathered;
   T *R, *P, *bias, *gain_x, *gain_h;
-
   const UnitPanels<T, Cell> units;  // of a row of z, for what is made again
 
   struct Own {
@@ -52,8 +51,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     R = arena.take<T>(of_h.size(h_panels));
     of_h.balance = arena.take<T>(of_h.balanced());
     P = arena.take<T>(projected() ? m_panels.size(O) : 0);
-    const long zeros = std::max(hidden_stride, spread<T>(D)) + WIDEST * L;
-    zero = arena.take<T>(zeros);
+    zero = arena.take<T>(hidden_stride + WIDEST * L);
     gathered.take_room(arena);
     bias = arena.take<T>(normed() ? units.z_width() : 0);
     gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
@@ -64,7 +62,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     typename InputGradient<T, Cell>::Own dx_room[MOST_THREADS];
     for (int i = 0; i < s.team; ++i) own[i] = carve(arena), room[i] = weights.carve(arena), dx_room[i] = inputs.carve(arena);
     if (!scratch) return arena.used;
-    std::memset(zero, 0, zeros * sizeof(T));
+    std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
     if (of_h.tiled || inputs.balanced())
       parallel_for(s.team, [&](int i) { of_h.balance_rows_of(s.R, O, O, i, s.team), inputs.balance(i); });
     parallel_for(s.team, [&](int i) { pack(i), inputs.pack(i); });
@@ -277,8 +275,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
               o.dm + m_panels.start(p), hidden_stride);
     for (long r = 0; r < live; ++r) {
       if (!projected()) arrive(rows, o, t, r);
-      if (s.options.norm_alone()) step_of<typename Cell::Normed>(rows, o, t, r, after(rows, t, r, live));
-      else step_of<Cell>(rows, o, t, r, after(rows, t, r, live));
+      step_of(rows, o, t, r, after(rows, t, r, live));
     }
     if (reset_before()) reset(rows, o, t, live);
   }
@@ -303,11 +300,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   const T* saved_at(const Walk<T>& rows, long t, long r) const {
     return s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width();
   }
-  // From the gradient of m to that of z, of row r. In it and below, C is the cell, or knows what it need not ask for.
-  template <class C> void step_of(const Walk<T>& rows, const Own& o, long t, long r, const Coming& coming) const {
+  // From the gradient of m to that of z, of row r.
+  void step_of(const Walk<T>& rows, const Own& o, long t, long r, const Coming& coming) const {
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
-    const bool again = rows.restarts(r, t), norms = C::NORM_ALONE || normed();
-    const bool zoned = !C::NORM_ALONE && s.options.zoned, both = C::NORM_ALONE || apart();
+    const bool again = rows.restarts(r, t), zoned = s.options.zoned;
     const T *y = Cell::STATES > 1 ? zero : s.y + b * s.y_row + p * s.y_step;  // h and y may be narrower than c
     const T* h0 = Cell::STATES > 1 ? zero : before(0, b, t, p, again);
     const T* c0 = Cell::STATES > 1 ? before(1, b, t, p, again) : zero;
@@ -317,21 +313,22 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T *passed = passed_by(o) + r * stride, *dc = Cell::STATES > 1 ? o.dc + r * hidden_stride : nullptr;
     T* sums = gathered.of(rows.groups[r]);
     const Keep<T> keep = Keep<T>::of(s.options, 1, b, p);
-    if (norms && kept.own) saved = made_again<C>(o, kept_row, h0, c0, keep, coming);
-    if (norms && Cell::STATES > 1) norm_of_c(o, kept_row + kept.slots * H, dm, sums);
+    if (normed() && kept.own) saved = made_again(o, kept_row, h0, c0, keep, coming);
+    if (normed() && Cell::STATES > 1) norm_of_c(o, kept_row + kept.slots * H, dm, sums);
     Spot<T> spot{0, {}, kept.raw, o.row, nullptr};
     NormBackward<T> norm_x, norm_h;
     // Whatever a vector's store may have changed is asked for again: not what stands here.
     const long hidden = H, at_peephole = gathered.peephole;
+    const bool both = apart();
     const T *hat_x = kept_row + kept.hat_x * H, *hat_h = kept_row + kept.hat_h * H;
     const T *of_x = s.options.norm_x.gain, *of_h = s.options.norm_h.gain;
     T *gains_x = sums + gathered.gain_x, *gains_h = sums + gathered.gain_h, *inner = o.before;
     by_vectors<T>(H, [&](long j, auto n) {
       spot.j = j, spot.peephole = sums + at_peephole + j;
       if (Cell::STATES > 1 && zoned) spot.kept = keep(j);
-      const auto back = C::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
-                                    load(dm + j), dc ? load(dc + j) : Vec<T>{});
-      if (norms) {
+      const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n),
+                                       load(dm + j), dc ? load(dc + j) : Vec<T>{});
+      if (normed()) {
         coming.template call<Cell::SAVED ? HATS / 2 : 0, HATS>(j, hidden);
         for (int k = 0; k < Cell::DZ; ++k) Spot<T>::add(sums + k * hidden + j, back.dz[k], n);
         for (int k = 0; k < Cell::X_GATES; ++k) {
@@ -352,19 +349,19 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       if (Cell::STATES > 1) store(dc + j, back.dc);
       else store(passed + j, load(passed + j) + back.dh);
     });
-    if (!norms) return;
+    if (!normed()) return;
     // Both may lie over their normed rows. The RNN has one norm for x and h.
     const T* numbers = kept_row + kept.slots * H;
-    norm_x.finish(Cell::X_GATES * H, kept_row + kept.hat_x * H, o.before, numbers[0], dz, both ? nullptr : near);
-    if (both) norm_h.finish(Cell::H_GATES * H, kept_row + kept.hat_h * H, near, numbers[1], near, dz + dz_h);
+    norm_x.finish(Cell::X_GATES * H, kept_row + kept.hat_x * H, o.before, numbers[0], dz, apart() ? nullptr : near);
+    if (apart()) norm_h.finish(Cell::H_GATES * H, kept_row + kept.hat_h * H, near, numbers[1], near, dz + dz_h);
   }
 
   // The cell's own slots of a step, from its normed rows; c' before its norm lies in the row beside.
-  template <class C>
-  const T* made_again(const Own& o, const T* saved, const T* h0, const T* c0, const Keep<T>& keep, const Coming& coming) const {
+  const T* made_again(const Own& o, const T* saved, const T* h0, const T* c0, const Keep<T>& keep,
+                      const Coming& coming) const {
     Spot<T> at{0, {}, kept.raw, o.row, nullptr};
     const T *hat_x = saved + kept.hat_x * H, *hat_h = saved + kept.hat_h * H, *by_x = gain_x, *by_h = gain_h, *b = bias;
-    const bool both = C::NORM_ALONE || apart(), zoned = Cell::STATES > 1 && !C::NORM_ALONE && s.options.zoned;
+    const bool both = apart(), zoned = Cell::STATES > 1 && s.options.zoned;
     const long hidden = H;
     T* slots = o.slots;
     by_vectors<T>(H, [&](long j, auto n) {
@@ -383,7 +380,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       at.j = j;
       if (zoned) at.kept = keep(j);
       store(c, load(c0 + j, n));
-      C::forward(s, at, sums, load(h0 + j, n), c, slots + j, n);
+      Cell::forward(s, at, sums, load(h0 + j, n), c, slots + j, n);
     });
     return o.slots;
   }

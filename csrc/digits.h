@@ -70,14 +70,6 @@ OST_INLINE void store_fours(const Fours& fours, Tile* to, int row) {
   for (int i = 0; i < DIGITS; ++i) _mm512_store_si512(to[i].rows[row], fours.digit[i]);
 }
 
-// A block of k from its four squares, turned, and multiplied by `by` on the way, lane by lane.
-OST_INLINE void store_squares(const __m512 (&squares)[WIDE / TILE][TILE], __m512 by, Tile* to) {
-  for (int j = 0; j < TILE; ++j) {
-    const auto of = [&](int i) { return _mm512_mul_ps(squares[i][j], by); };
-    store_fours(digits_of(of(0), of(1), of(2), of(3)), to, j);
-  }
-}
-
 // Left factors ------------------------------------------------------------------------------------
 
 // Row `row` of some tiles: K numbers, balanced, then zeros. Its unit; 0 where a number is none, or too large.
@@ -107,8 +99,8 @@ inline void digits_of_columns(const float* from, long step, long wide, const flo
     }
     for (int j = 0; j < TILE; ++j) {
       const __m512 by = _mm512_set1_ps(((Vec<float>)scales.to)[j]);
-      store_fours(digits_of(_mm512_mul_ps(squares[0][j], by), _mm512_mul_ps(squares[1][j], by),
-                            _mm512_mul_ps(squares[2][j], by), _mm512_mul_ps(squares[3][j], by)), to, j);
+      const auto of = [&](int i) { return _mm512_mul_ps(squares[i][j], by); };
+      store_fours(digits_of(of(0), of(1), of(2), of(3)), to, j);
     }
   }
   _mm512_mask_storeu_ps(units, __mmask16((1u << wide) - 1), _mm512_maskz_mov_ps(__mmask16(~scales.odd), scales.unit));
@@ -202,7 +194,10 @@ inline void digits_of_lanes(const float* from, long row, const float* balance, l
       for (int j = 0; j < TILE; ++j)
         squares[i][j] = _mm512_mul_ps(squares[i][j], _mm512_set1_ps(upside_down(balance[at + j])));
     }
-    store_squares(squares, scales.to, to);
+    for (int j = 0; j < TILE; ++j) {
+      const auto of = [&](int i) { return _mm512_mul_ps(squares[i][j], scales.to); };
+      store_fours(digits_of(of(0), of(1), of(2), of(3)), to, j);
+    }
   }
   store_units(scales, to);
 }

@@ -195,11 +195,13 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       copy_padded(o.c + r * hidden_stride, state[1] ? state[1] + b * s.hidden : nullptr, s.hidden, hidden_stride);
   }
 
-  // The input's product of the steps to come: step by step, or one row of the batch at a time, when its steps are the
-  // tile's rows.
+  // The input's product of the steps to come: step by step; of few rows one at a time, its steps as the tile's rows.
   void input_ahead(const Walk<T>& rows, const Own& o, long t, long live, Share share) const {
     if (few()) return rows_ahead(rows, o, t, live, share);
-    struct { Left<T> x; long live; } steps[BLOCK_AHEAD];
+    struct {
+      Left<T> x;
+      long live;
+    } steps[BLOCK_AHEAD];
     const long count = std::min(ahead(), rows.longest() - t);
     for (long i = 0; i < count; ++i) {
       live = rows.live(t + i, live);
@@ -374,8 +376,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     if (reset_before()) reset(o, live, seen, z, z_row);
     for (long r = 0; whole() && r < live; ++r) {
       const long b = rows.rows[r], p = rows.place(r, t);
-      if (s.options.norm_alone()) made_of_normed<typename Cell::Normed>(o, b, p, r, z + r * z_row, saved_of(rows, t, r));
-      else if (normed()) made_of_normed<Cell>(o, b, p, r, z + r * z_row, saved_of(rows, t, r));
+      if (normed()) made_of_normed(o, b, p, r, z + r * z_row, saved_of(rows, t, r));
       else made(o, b, p, r, 0, s.hidden, z + r * z_row, saved_of(rows, t, r));
       if (!s.projected()) to_output(rows, o, t, r);
     }
@@ -401,12 +402,11 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   }
 
   // What the cell makes of LN(W x) + LN(R h) + b, or of LN(W x + R h) + b, into m.
-  template <class C> void made_of_normed(const Own& o, long b, long p, long r, const T* z, T* saved) const {
+  void made_of_normed(const Own& o, long b, long p, long r, const T* z, T* saved) const {
     const long H = s.hidden;
-    const bool both = C::NORM_ALONE || apart(), zoned = !C::NORM_ALONE && s.options.zoned;
-    const T* zh = both ? o.zh + r * z_stride() : z;
+    const T* zh = apart() ? o.zh + r * z_stride() : z;
     const Stats<T> x = stats_of<Cell::X_GATES, Cell::Z>(z + Cell::X_FIRST * L, H);
-    const Stats<T> h = both ? stats_of<Cell::H_GATES, Cell::Z>(zh + Cell::H_FIRST * L, H) : Stats<T>{};
+    const Stats<T> h = apart() ? stats_of<Cell::H_GATES, Cell::Z>(zh + Cell::H_FIRST * L, H) : Stats<T>{};
     if (saved) {
       T* numbers = saved + kept.slots * H;
       std::memset(numbers, 0, NUMBERS * sizeof(T));
@@ -421,6 +421,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     T* kept_c = saved ? saved + kept.c * H : nullptr;
     const T *by_x = gain_x, *by_h = gain_h, *plus = bias;
     const T* coming = saved ? saved + (s.reverse ? -saved_width() : saved_width()) : nullptr;
+    const bool both = apart();
     const long first = kept.hat_x * H, c_slot = kept.c * H;
     by_vectors<T>(H, [&](long j, auto n) {
       if (coming) {
@@ -445,9 +446,9 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
         store(sums + slot * L, sum);
       }
       at.j = j;
-      if (Cell::STATES > 1 && zoned) at.kept = keep(j);
+      if (Cell::STATES > 1 && s.options.zoned) at.kept = keep(j);
       const Vec<T> before = Cell::STATES > 1 ? Vec<T>{} : load(old + j);
-      store(m + j, C::forward(s, at, sums, before, c ? c + j : nullptr, nullptr, n));
+      store(m + j, Cell::forward(s, at, sums, before, c ? c + j : nullptr, nullptr, n));
       if (Cell::STATES == 1) return;
       if (kept_c) store(kept_c + j, load(c + j), n);
       if (j == 0) of_c.begin(load(at.row), n);

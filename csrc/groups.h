@@ -13,7 +13,7 @@ namespace {
 template <class T, class Cell> class GroupSums : Layer<T, Cell> {
   OST_OF_LAYER;
   static constexpr int L = LANES<T>;
-  static constexpr long MOST = 16, FEW = 4, ROWS = 8;
+  static constexpr long MOST = 16;  // groups: few, so that what they gather stays in the caches
   T* all = nullptr;
 
  public:
@@ -30,9 +30,8 @@ template <class T, class Cell> class GroupSums : Layer<T, Cell> {
     width = peephole + (Cell::OPTIONS && s.options.peephole ? 3 * H : 0);
   }
 
-  // Groups: few, so that what they gather stays in the first cache, and no more than have some rows each; where nothing is
-  // gathered, each row is one.
-  long groups() const { return width ? std::min({s.batch, MOST, std::max(FEW, s.batch / ROWS)}) : s.batch; }
+  // Groups; where nothing is gathered, each row is one.
+  long groups() const { return width ? std::min(s.batch, MOST) : s.batch; }
   void take_room(Arena& arena) { all = arena.take<T>(width ? groups() * width : 0); }
   T* of(long group) const { return all + group * width; }
   void clear(long group) const { std::memset(of(group), 0, width * sizeof(T)); }

@@ -36,7 +36,6 @@ template <class T> struct Options {
   bool zoned;                  // whether there is zoneout
   Zoneout zoneout[2];          // of h and c
   bool normed() const { return norm_x.gain != nullptr; }
-  bool norm_alone() const { return normed() && !(peephole || coupled || reset_before || P || zoned); }
 };
 
 template <class T> struct Scan {

@@ -14,7 +14,7 @@ template <class T, class Cell> struct Layer {
   const Slots slots;
   T* const dz_of_all;
   const long across, dz_h;  // numbers of dz in a step, and where those of R h begin, if apart
-  T* zero = nullptr;        // a row of units or of x, and a panel's
+  T* zero = nullptr;        // a row of units, and a panel's
 
   Layer(const Scan<T>& s, const Gradient<T>& g)
       : s(s), g(g), H(s.hidden), O(Cell::OPTIONS ? s.output : s.hidden), D(s.input), kept(Saved::of(s)), slots(Slots::of(s)),

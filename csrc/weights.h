@@ -269,26 +269,26 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     const int Q = piece.Q;
     T* sums = piece.sums;
     const long row = range.columns(0) + range.columns(1);
-    split_columns(o, range, rows, count, piece, sums + Q * L * row, first);
+    if (first) std::memset(sums, 0, Q * L * (row + 1) * sizeof(T));
+    split_columns(o, range, rows, count, piece, sums + Q * L * row);
     shapes.use(Q * TILE);
     for (int i = 0; i < 2; ++i) {
       const Segment& seen = range.seen[i];
       if (seen.width == 0) continue;
       T* to = sums + (i ? range.columns(0) : 0);
-      product_of_digits(Q * TILE, count, o.left, o.scales, right_at(o, seen.at, count), int(ceil_div(seen.width, L)),
-                        first ? zero : to, first ? 0L : row, to, row, true);
+      const Tile* right = right_at(o, seen.at, count);
+      product_of_digits(Q * TILE, count, o.left, o.scales, right, int(ceil_div(seen.width, L)), to, row, to, row, true);
     }
   }
 
   // Columns of dz become rows of tiles, a vector of them to a tile; their sums on the way. They are brought together first:
   // rows lie far from each other, in few places of the first cache.
-  void split_columns(const Own& o, const Range& range, const Rows& rows, long count, const Piece& piece, T* sums,
-                     bool first) const {
+  void split_columns(const Own& o, const Range& range, const Rows& rows, long count, const Piece& piece, T* sums) const {
     const int Q = piece.Q;
     const bool summed = range.bias[0] || range.bias[1];
     const long from = range.from + piece.column, left = range.count - piece.column;
     Vec<T> sum[NARROW][4] = {};
-    for (int q = 0; q < Q && !first; ++q) sum[q][0] = load(sums + q * L);
+    for (int q = 0; q < Q; ++q) sum[q][0] = load(sums + q * L);
     for (long i = 0; i < count; ++i)
       for (int q = 0; q < Q; ++q) {
         const Vec<T> v = load(rows.dz[i] + from + q * L, int(left - q * L < L ? left - q * L : L));

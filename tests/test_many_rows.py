@@ -108,6 +108,14 @@ def test_a_weight_that_is_not_finite_spoils_its_own_column_alone(odd):
     assert (found - wanted)[:, others].abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_any_step_there_is_no_gradient(kind):
+    layer = getattr(ost, kind)(300, 70)
+    x = torch.randn(40, 9, 300, requires_grad=True)
+    layer(x, lengths=torch.zeros(40, dtype=torch.long))[0].sum().backward()
+    assert not any(t.grad.any() for t in (x, *layer.parameters()))
+
+
 @pytest.mark.parametrize("odd", [math.inf, math.nan])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gradient_that_is_not_finite_is_seen_in_those_of_the_weights(kind, odd):

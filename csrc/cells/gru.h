@@ -8,8 +8,7 @@ namespace {
 
 template <class T, bool WITH> struct Gru {
   using V = Vec<T>;
-  using Normed = Gru;
-  static constexpr bool OPTIONS = WITH, NORM_ALONE = false;
+  static constexpr bool OPTIONS = WITH;
   // Slots: n of the input, r, z, n of the state. Both products fill three slots that lie together.
   static constexpr int Z = 4, X_FIRST = 0, X_GATES = 3, H_FIRST = 1, H_GATES = 3;
   static constexpr int STATES = 1, SAVED = 4, DZ = 4;  // saved: r z n q, q = R_n h + b'_n; dz: r z q n

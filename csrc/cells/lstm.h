@@ -5,10 +5,9 @@
 
 namespace {
 
-template <class T, bool WITH, bool NORM = false> struct Lstm {
+template <class T, bool WITH> struct Lstm {
   using V = Vec<T>;
-  using Normed = Lstm<T, WITH, true>;  // where layer norm is the only option, no other is asked for
-  static constexpr bool OPTIONS = WITH, NORM_ALONE = NORM, ANY = WITH && !NORM;
+  static constexpr bool OPTIONS = WITH;
   static constexpr int Z = 4, X_FIRST = 0, X_GATES = 4, H_FIRST = 0, H_GATES = 4;  // slots i f g o
   static constexpr int STATES = 2, SAVED = 5, DZ = 4;                             // saved: i f g o c'
   static constexpr int UNITS = 1;
@@ -22,23 +21,23 @@ template <class T, bool WITH, bool NORM = false> struct Lstm {
   static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T* c, T* saved, int n) {
     constexpr int L = LANES<T>;
     const long H = s.hidden;
-    const T* p = ANY && s.options.peephole ? s.options.peephole + at.j : nullptr;
+    const T* p = WITH && s.options.peephole ? s.options.peephole + at.j : nullptr;
     const V old = load(c);
     V to_i = load(z), to_f = load(z + L), to_o = load(z + 3 * L);
     if (p) to_i += load(p, n) * old, to_f += load(p + H, n) * old;
     const V f = sigmoid_of<T>(to_f), g = tanh_of<T>(load(z + 2 * L));
-    const V i = ANY && s.options.coupled ? T(1) - f : sigmoid_of<T>(to_i);
+    const V i = WITH && s.options.coupled ? T(1) - f : sigmoid_of<T>(to_i);
     const V c1 = f * old + i * g;
     if (p) to_o += load(p + 2 * H, n) * c1;
     const V o = sigmoid_of<T>(to_o);
-    const V c2 = ANY && s.options.zoned ? at.mix(old, c1) : c1;
+    const V c2 = WITH && s.options.zoned ? at.mix(old, c1) : c1;
     store(c, c2);
     if (saved) {
       store(saved, i, n), store(saved + H, f, n), store(saved + 2 * H, g, n);
       store(saved + 3 * H, o, n), store(saved + 4 * H, c2, n);
-      if (ANY && s.options.zoned) store(saved + at.raw * H, c1, n);
+      if (WITH && s.options.zoned) store(saved + at.raw * H, c1, n);
     }
-    if (NORM || (WITH && s.options.normed())) {
+    if (WITH && s.options.normed()) {
       store(at.row + at.j, c1);
       return o;
     }
@@ -50,11 +49,11 @@ template <class T, bool WITH, bool NORM = false> struct Lstm {
   static OST_INLINE Back backward(const Scan<T>& s, const Spot<T>& at, const T* saved, int n, V, V, V c, V dh, V dc) {
     const long H = s.hidden;
     const V i = load(saved, n), f = load(saved + H, n), g = load(saved + 2 * H, n), o = load(saved + 3 * H, n);
-    const bool zoned = ANY && s.options.zoned;
+    const bool zoned = WITH && s.options.zoned;
     const V c1 = load(saved + (zoned ? at.raw : 4) * H, n), passed = zoned ? at.kept * dc : V{};
     if (zoned) dc -= passed;
     V dz_o;
-    if (NORM || (WITH && s.options.normed())) {
+    if (WITH && s.options.normed()) {
       dz_o = dh * (T(1) - o);  // dh is that of h', times h'
       dc += load(at.row + at.j);
     } else {
@@ -62,9 +61,9 @@ template <class T, bool WITH, bool NORM = false> struct Lstm {
       dz_o = dh * t * o * (T(1) - o);
       dc += dh * o * (T(1) - t * t);
     }
-    const T* p = ANY && s.options.peephole ? s.options.peephole + at.j : nullptr;
+    const T* p = WITH && s.options.peephole ? s.options.peephole + at.j : nullptr;
     if (p) dc += load(p + 2 * H, n) * dz_o;
-    const bool coupled = ANY && s.options.coupled;
+    const bool coupled = WITH && s.options.coupled;
     const V dz_i = coupled ? V{} : dc * g * i * (T(1) - i);
     const V dz_f = dc * (coupled ? c - g : c) * f * (T(1) - f);
     V before = dc * f;

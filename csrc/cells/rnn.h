@@ -7,8 +7,7 @@ namespace {
 
 template <class T, bool WITH> struct Rnn {
   using V = Vec<T>;
-  using Normed = Rnn;
-  static constexpr bool OPTIONS = WITH, NORM_ALONE = false;
+  static constexpr bool OPTIONS = WITH;
   // Pre-activations of one step: which of the z slots the input's and the state's products fill.
   static constexpr int Z = 1, X_FIRST = 0, X_GATES = 1, H_FIRST = 0, H_GATES = 1;
   static constexpr int STATES = 1, SAVED = 0, DZ = 1;
