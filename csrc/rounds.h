@@ -45,6 +45,16 @@ class Rounds {
     }
   }
 
+  // Whether a round has pieces that nobody has begun, and whether a piece is done with all before it.
+  bool open(long round) const {
+    bool any = false;
+    for (long i = 0; i < first_[homes_]; ++i) any = any || !begun(i, round);
+    return any;
+  }
+  void wait(long piece, long round) const {
+    for (long looks = 0; ended(piece) < round; ++looks) rest(looks);
+  }
+
  private:
   bool begun(long piece, long round) const { return pieces_[piece].begun.load(std::memory_order_relaxed) > round; }
   long ended(long piece) const { return pieces_[piece].ended.load(std::memory_order_acquire); }

@@ -2,7 +2,8 @@
 //
 // The sums run over the steps in the order of memory, whatever the threads: each makes some columns of dz, packed as a
 // panel that stays in the first cache, times all that lies in the lines. In vectors a sum's rows are the lines' columns, in
-// tiles they are dz's.
+// tiles they are dz's. There the steps fall into two halves with sums of their own, and half of the threads do each: less
+// that every thread splits for itself, and whole rows for each to read.
 #pragma once
 
 #include <limits>
@@ -15,6 +16,7 @@ namespace {
 
 // Steps at a time: what they need stays in the caches. In tiles, where numbers take three bytes, twice as many.
 constexpr long CHUNK = 128, MOST_STEPS = 256;
+constexpr long MOST_SUMS = long(4) << 20;  // bytes of a half's sums: twice as many as a thread had would leave its caches
 
 template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   OST_OF_LAYER;
@@ -22,8 +24,9 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   static constexpr long LEAST = 256;  // steps that are worth their splitting
   static constexpr long NARROW = 2;   // vectors in a panel of tiles
   const bool tiled;
-  const long chunk;
-  T* const sums_of_steps;
+  const long chunk, rounds_in_all;
+  const int halves, members;  // of the steps; threads for each
+  T* const sums_of_steps;     // of one half, then of the other
 
   // A panel: some columns of dz, which are multiplied by all that lies in the lines.
   struct Piece {
@@ -33,7 +36,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   };
   Piece* const pieces;
   long* const homes;
-  const Rounds rounds;
+  const Rounds rounds[2];
 
  public:
   struct Own {  // one thread's scratch
@@ -43,8 +46,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   WeightGradients(const Base& layer, Arena& arena)
       : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
-        sums_of_steps(arena.take<T>(ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
-        homes(arena.take<long>(s.team + 1)), rounds(arena, count_pieces(), homes, s.team) {
+        rounds_in_all(ceil_div(count_steps(), chunk)), halves(tiled && rounds_in_all > 1 && ranges().numbers() * long(sizeof(T)) <= MOST_SUMS ? 2 : 1),
+        members(int(ceil_div(s.team, halves))), sums_of_steps(arena.take<T>(halves * ranges().numbers())),
+        pieces(arena.take<Piece>(count_pieces())), homes(arena.take<long>(members + 1)),
+        rounds{{arena, count_pieces(), homes, members}, {arena, halves > 1 ? count_pieces() : 0, homes, members}} {
     if (arena.block) lay_out();
   }
 
@@ -54,35 +59,21 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
             arena.take<T>((vectors + NARROW) * L), arena.take<Tile>(vectors * (tiles + 1)), arena.take<Tile>(tiles * NARROW)};
   }
 
-  // What one of some threads does of the weights' gradients. All see the steps a few at a time, each at its own pace.
+  // What one of some threads does of the weights' gradients: of its half, then of what the other's threads have not come to.
   void run(int thread, int threads, const Own& o, TileShapes& shapes) const {
     const Ranges all = ranges();
-    Steps steps;
-    long round = 0;
-    for (next(steps); round == 0 || steps.count; next(steps), ++round) {
-      Rows rows;
-      for (long k = 0; k < steps.count; ++k) {
-        if (tiled) find_rows(steps.at[k].b, steps.at[k].p, k, rows, o);
-        else write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
-      }
-      if constexpr (TILES<T>)
-        if (tiled) split_lines(o, rows, steps.count);
-      rounds.run(thread, threads, round, false, [&](long i) {
-        const Piece& piece = pieces[i];
-        const Range& range = all.all[piece.range];
-        if constexpr (TILES<T>)
-          if (tiled) return add_tiles(o, range, rows, steps.count, piece, round == 0, shapes);
-        add(o, range, steps, piece, round == 0);
-      });
-    }
-    rounds.run(thread, threads, round, false, [&](long i) {
+    for (int turn = 0; turn < halves; ++turn) see_steps((thread + turn) % halves, thread, threads, all, o, shapes);
+    rounds[0].run(thread / halves, int(ceil_div(threads, halves)), rounds_of(0), false, [&](long i) {
       const Piece& piece = pieces[i];
+      if (halves > 1) add_half(all.all[piece.range], piece, i);
       if (tiled) hand_out_rows(all.all[piece.range], piece);
       else hand_out(all.all[piece.range], piece);
     });
   }
 
  private:
+  // Without steps there is one round all the same: it makes the sums 0.
+  long rounds_of(int half) const { return half ? rounds_in_all / 2 : std::max(1L, rounds_in_all - (halves > 1 ? rounds_in_all / 2 : 0)); }
   // What the weights saw at a step lies side by side in a line: x, h as R saw it, and r h or what P saw.
   long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
   long line_stride() const { return padded<T>(line_width()) + L; }  // an odd number of vectors more: no two share a set
@@ -136,6 +127,18 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       long b, p;
     } at[MOST_STEPS];
   };
+  long count_steps() const {
+    long count = 0;
+    for (long b = 0; b < s.batch; ++b) count += s.steps(b);
+    return count;
+  }
+  // Before which so many have been.
+  Steps steps_from(long n) const {
+    Steps steps;
+    for (; steps.b < s.batch && n >= s.steps(steps.b); ++steps.b) n -= s.steps(steps.b);
+    steps.p = n;
+    return steps;
+  }
   void next(Steps& steps) const {
     steps.count = 0;
     for (; steps.b < s.batch; ++steps.b, steps.p = 0)
@@ -145,16 +148,41 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       }
   }
 
+  // A thread's part of one half, a few steps at a time, at its own pace.
+  void see_steps(int half, int thread, int threads, const Ranges& all, const Own& o, TileShapes& shapes) const {
+    Steps steps = steps_from(half ? rounds_of(0) * chunk : 0);
+    T* sums_of_half = sums_of_steps + half * all.numbers();
+    for (long round = 0; round < rounds_of(half); ++round) {
+      next(steps);
+      if (!rounds[half].open(round)) continue;
+      Rows rows;
+      for (long k = 0; k < steps.count; ++k) {
+        if (tiled) find_rows(steps.at[k].b, steps.at[k].p, k, rows, o);
+        else write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
+      }
+      if constexpr (TILES<T>)
+        if (tiled) split_lines(o, rows, steps.count);
+      rounds[half].run(thread / halves, int(ceil_div(threads, halves)), round, false, [&](long i) {
+        Piece piece = pieces[i];
+        piece.sums += sums_of_half - sums_of_steps;
+        const Range& range = all.all[piece.range];
+        if constexpr (TILES<T>)
+          if (tiled) return add_tiles(o, range, rows, steps.count, piece, round == 0, shapes);
+        add(o, range, steps, piece, round == 0);
+      });
+    }
+  }
+
   // f(piece, its home) for all of them: each thread is home to a part of each range.
   template <class F> void each_piece(const F& f) const {
     const Ranges all = ranges();
     const long widest = tiled ? NARROW : WIDEST;
-    for (int home = 0; home < s.team; ++home) {
+    for (int home = 0; home < members; ++home) {
       T* sums = sums_of_steps;
       for (int i = 0; i < 3; ++i) {
         const Range& range = all.all[i];
-        const long vectors = range.wanted() ? ceil_div(range.count, L) : 0, end = vectors * (home + 1) / s.team;
-        for (long v = vectors * home / s.team; v < end; v += widest)
+        const long vectors = range.wanted() ? ceil_div(range.count, L) : 0, end = vectors * (home + 1) / members;
+        for (long v = vectors * home / members; v < end; v += widest)
           f(Piece{i, int(std::min(end - v, widest)), v * L, sums + v * L * range.rows()}, home);
         sums += range.numbers();
       }
@@ -167,9 +195,9 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
   void lay_out() const {
     long count = 0;
-    std::fill(homes, homes + s.team + 1, 0);
+    std::fill(homes, homes + members + 1, 0);
     each_piece([&](const Piece& piece, int home) { pieces[count++] = piece, homes[home + 1] = count; });
-    for (int i = 0; i < s.team; ++i) homes[i + 1] = std::max(homes[i], homes[i + 1]);
+    for (int i = 0; i < members; ++i) homes[i + 1] = std::max(homes[i], homes[i + 1]);
   }
 
   void write_line(long b, long p, T* to) const {
@@ -302,6 +330,20 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       for (int i = 0; i < L; ++i)
         if (units[i] == 0) units[i] = std::numeric_limits<T>::quiet_NaN();  // what has no unit is not finite
     }
+  }
+
+  // Columns of dz that have sums.
+  long dz_width() const {
+    long width = 0;
+    const Ranges all = ranges();
+    for (const Range& range : all.all) width += range.wanted() ? range.count : 0;
+    return width;
+  }
+  // The sums of the second half, on top of the first's.
+  void add_half(const Range& range, const Piece& piece, long i) const {
+    rounds[1].wait(i, rounds_of(1));
+    const T* second = piece.sums + ranges().numbers();
+    for (long j = 0; j < piece.Q * L * range.rows(); j += L) store(piece.sums + j, load(piece.sums + j) + load(second + j));
   }
 
   // Sums (columns of dz, line) are the rows of the weights' gradients.
