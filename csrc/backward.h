@@ -251,7 +251,10 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     for (long r = 0; r < live; ++r) {
       T* dh = o.dh + r * stride;
       const long b = rows.rows[r];
-      for (long j = 0; s.mask && j < O; ++j) dh[j] = o.direct[r * stride + j] + s.mask[b * O + j] * dh[j];
+      if (s.mask)
+        by_vectors<T>(O, [&](long j, auto n) {
+          store(dh + j, load(o.direct + r * stride + j) + load(s.mask + b * O + j, n) * load(dh + j));
+        });
       if (!rows.restarts(r, t)) continue;
       give(g.drestart[0], b, dh, O);
       if (Cell::STATES > 1) give(g.drestart[1], b, o.dc + r * hidden_stride, H);
@@ -260,10 +263,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
 
   // The step began anew: its gradient belongs to the state it began from.
   static void give(T* restart, long b, T* gradient, long width) {
-    for (long j = 0; j < width; ++j) {
-      if (restart) restart[b * width + j] += gradient[j];
-      gradient[j] = T(0);
-    }
+    if (restart) add(restart + b * width, gradient, width);
+    std::memset(gradient, 0, width * sizeof(T));
   }
 
   // Round one with options --------------------------------------------------------------------------

@@ -281,7 +281,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
       if (rows.restarts(r, t)) enter(s.restart, o, r, rows.rows[r]);
     for (long r = 0; s.mask && r < live; ++r) {
       const T *m = s.mask + rows.rows[r] * width(), *h = o.h[0] + r * stride;
-      for (long j = 0; j < width(); ++j) o.seen[r * stride + j] = m[j] * h[j];
+      by_vectors<T>(width(), [&](long j, auto n) { store(o.seen + r * stride + j, load(m + j, n) * load(h + j), n); });
     }
   }
 

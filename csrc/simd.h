@@ -100,6 +100,14 @@ template <class T> OST_INLINE void copy(T* to, const T* from, long length) {
   by_vectors<T>(length, [&](long j, auto n) { store(to + j, load(from + j, n), n); });
 }
 
+// Number by number.
+template <class T> OST_INLINE void add(T* to, const T* from, long length) {
+  by_vectors<T>(length, [&](long j, auto n) { store(to + j, load(to + j, n) + load(from + j, n), n); });
+}
+template <class T> OST_INLINE void multiply(T* to, const T* from, long length) {
+  by_vectors<T>(length, [&](long j, auto n) { store(to + j, load(to + j, n) * load(from + j, n), n); });
+}
+
 // Two vectors whose lanes are blocks of D: the blocks that stand crosswise change places.
 template <class T, int D> inline void exchange(Vec<T>& a, Vec<T>& b) {
   typename Simd<T>::Int low, high;

@@ -74,7 +74,6 @@ template <class T> struct Stack {
     const bool over = may_lose && may_lose_all();
     const Block dz(over ? 0 : steps * Slots::of(all).width * sizeof(T));
     const Block between(layers == 1 ? 0 : 2 * plan().between * sizeof(T));
-    const Block second(directions == 1 ? 0 : steps * std::max(all.input, width()) * sizeof(T));
     for (long k = layers - 1; k >= lowest; --k) {
       T* below = k == 0 ? g.dx : k > lowest ? half(between, k - 1) : nullptr;
       for (long d = directions - 1; d >= 0; --d) {
@@ -83,19 +82,15 @@ template <class T> struct Stack {
         if (k + 1 < layers) own.dy = half(between, k), own.dy_step = width(), own.dy_row = all.time * width();
         if (own.dy) own.dy += d * all.output;
         own.dz = over ? nullptr : reinterpret_cast<T*>(dz.data());
-        own.dx = !below || d == 0 ? below : reinterpret_cast<T*>(second.data());
+        own.dx = below, own.onto = d + 1 < directions;
         const Block scratch(run(s, own, nullptr));
         run(s, own, scratch.data());
       }
-      if (below && directions == 2) add(below, reinterpret_cast<T*>(second.data()), steps * (k ? width() : all.input));
     }
   }
 
  private:
   T* half(const Block& block, long k) const { return reinterpret_cast<T*>(block.data()) + k % 2 * plan().between; }
-  static void add(T* to, const T* from, long n) {
-    for (long i = 0; i < n; ++i) to[i] += from[i];
-  }
   bool may_lose_all() const {
     return std::all_of(parts.begin(), parts.end(), [&](const Part<T>& part) {
       Scan<T> s = all;

@@ -86,8 +86,9 @@ OST_INLINE void own_line(const void* at) {
 }
 
 template <class T> void copy_padded(T* to, const T* from, long n, long room) {
-  for (long j = 0; j < n; ++j) to[j] = from ? from[j] : T(0);
-  for (long j = n; j < room; ++j) to[j] = T(0);
+  if (from) std::memcpy(to, from, n * sizeof(T));
+  else n = 0;
+  std::memset(to + n, 0, (room - n) * sizeof(T));
 }
 
 }  // namespace

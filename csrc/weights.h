@@ -206,11 +206,11 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       const long t = place(s, b, p);
       T* h = to + D;
       copy(h, before(0, b, t, p, restarts(s, b, t)), O);
-      for (long j = 0; s.mask && j < O; ++j) h[j] *= s.mask[b * O + j];
+      if (s.mask) multiply(h, s.mask + b * O, O);
     }
     if (!Cell::OPTIONS) return;
     const T* saved = s.saved + (b * s.time + p) * saved_width();
-    for (long j = 0; reset_before() && g.dR && j < O; ++j) to[D + O + j] = to[D + j] * saved[j];
+    if (reset_before() && g.dR) copy(to + D + O, to + D, O), multiply(to + D + O, saved, O);
     if (projected() && g.dP) copy(to + D + O, saved + kept.out * H, H);
   }
 
