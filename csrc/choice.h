@@ -48,6 +48,7 @@ inline std::vector<Kernels> available() {
     Kernels both = kernels_amx;
     both.pack_f64 = kernels_avx512.pack_f64, both.forward_f64 = kernels_avx512.forward_f64;
     both.backward_f64 = kernels_avx512.backward_f64, both.multiply_f64 = kernels_avx512.multiply_f64;
+    both.mask_f64 = kernels_avx512.mask_f64;
     all.push_back(both);
   }
 #endif
@@ -83,8 +84,9 @@ template <class T> struct OfType {
   size_t (*forward)(const Scan<T>&, char*);
   size_t (*backward)(const Scan<T>&, const Gradient<T>&, char*);
   size_t (*multiply)(const Product<T>&, char*);
+  void (*mask)(const Mask<T>&);
 };
 template <class T> OfType<T> of_type(const Kernels& k) {
-  if constexpr (sizeof(T) == 4) return {k.pack_f32, k.forward_f32, k.backward_f32, k.multiply_f32};
-  else return {k.pack_f64, k.forward_f64, k.backward_f64, k.multiply_f64};
+  if constexpr (sizeof(T) == 4) return {k.pack_f32, k.forward_f32, k.backward_f32, k.multiply_f32, k.mask_f32};
+  else return {k.pack_f64, k.forward_f64, k.backward_f64, k.multiply_f64, k.mask_f64};
 }

@@ -45,9 +45,9 @@ extern const Kernels OST_NAME(kernels_, OST_ISA);
 #ifdef __AMX_INT8__  // tiles are for float alone: for double the vectors' build serves
 const Kernels OST_NAME(kernels_, OST_ISA) = {OST_TEXT(OST_ISA), pack<float>,     nullptr, forward<float>,
                                              nullptr,           backward<float>, nullptr, multiply<float>,
-                                             nullptr};
+                                             nullptr,           fill<float>,     nullptr};
 #else
 const Kernels OST_NAME(kernels_, OST_ISA) = {OST_TEXT(OST_ISA), pack<float>,     pack<double>,    forward<float>,
                                              forward<double>,   backward<float>, backward<double>, multiply<float>,
-                                             multiply<double>};
+                                             multiply<double>,  fill<float>,     fill<double>};
 #endif

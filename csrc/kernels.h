@@ -99,6 +99,15 @@ template <class T> struct Product {
   int threads;
 };
 
+// A dropout mask (sequence, step, unit), dense: 0 with probability `rate`, else 1 / (1 - rate).
+template <class T> struct Mask {
+  long sequences, steps, units;  // steps 0: a number for each sequence and unit
+  uint32_t seed;                 // mix(key + GOLDEN (stream + 1))
+  double rate;
+  T* to;
+  int threads;
+};
+
 // The kernels of one instruction set. Called with scratch == nullptr they only return the bytes of scratch that
 // they need (64-byte aligned); else they run.
 struct Kernels {
@@ -111,6 +120,8 @@ struct Kernels {
   size_t (*backward_f64)(const Scan<double>&, const Gradient<double>&, char* scratch);
   size_t (*multiply_f32)(const Product<float>&, char* scratch);
   size_t (*multiply_f64)(const Product<double>&, char* scratch);
+  void (*mask_f32)(const Mask<float>&);
+  void (*mask_f64)(const Mask<double>&);
 };
 
 inline int gates_of(Kind kind) { return kind == RNN ? 1 : kind == LSTM ? 4 : 3; }

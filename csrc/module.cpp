@@ -296,17 +296,17 @@ template <class T> nb::object multiply(nb::handle like, const Lent& a, nb::handl
   return out;
 }
 
-// A mask (sequence, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
-template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream, double p) {
-  const long rows = out.size(0), units = out.size(1);
-  T* to = out.take<T>({rows, units});
-  const uint32_t seed = mix(uint32_t(key) + GOLDEN * (stream + 1));
-  const uint64_t below = uint64_t(p * 4294967296.0);
-  const T kept = T(1) / T(std::max(1 - p, 1e-6));
-  for (long b = 0; b < rows && units; ++b) {
-    const uint32_t row = mix(seed + GOLDEN * uint32_t(b + 1));
-    for (long j = 0; j < units; ++j) *to++ = mix(row + GOLDEN * uint32_t(j + 1)) >= below ? kept : T(0);
-  }
+// A mask (sequence, unit) or (sequence, step, unit) of 1 / (1 - p), and 0 with probability p: ops/random.py's numbers.
+template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream, double p, int threads) {
+  const bool of_steps = out.dims() == 3;
+  Mask<T> m{};
+  m.sequences = out.size(0), m.steps = of_steps ? out.size(1) : 0, m.units = out.size(of_steps ? 2 : 1);
+  m.to = of_steps ? out.take<T>({m.sequences, m.steps, m.units}) : out.take<T>({m.sequences, m.units});
+  if (!m.to) return;  // there are no numbers in it
+  m.seed = mix(uint32_t(key) + GOLDEN * (stream + 1)), m.rate = p;
+  const double numbers = double(m.sequences) * std::max(m.steps, 1L) * m.units;
+  m.threads = std::max(1, int(std::min({double(threads), double(MOST_THREADS), numbers / 1e5 + 1})));
+  of_type<T>(chosen()).mask(m);
 }
 
 // f(x, a number of its type); nothing where an input is not dense, and then nothing was done.
@@ -439,11 +439,13 @@ NB_MODULE(_kernels, m) {
     return Kept(steps, width, layers, directions, above).numbers();
   }, nb::arg("steps"), nb::arg("width"), nb::arg("layers"), nb::arg("directions"), nb::arg("above"),
      "How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.");
-  m.def("mask", [](nb::handle out, int64_t key, uint32_t stream, double p) {
+  m.def("mask", [](nb::handle out, int64_t key, uint32_t stream, double p, int threads) {
     const Lent lent(out, "mask", true);
-    if (lent.dims() != 2) refuse("mask", "must be (sequence, unit)");
-    lent.of<double>() ? fill_mask<double>(lent, key, stream, p) : fill_mask<float>(lent, key, stream, p);
-  }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), "A dropout mask of one number a sequence and unit.");
+    if (lent.dims() != 2 && lent.dims() != 3) refuse("mask", "must be (sequence, unit) or (sequence, step, unit)");
+    if (!(p >= 0 && p <= 1)) refuse("p", "must be a probability");
+    lent.of<double>() ? fill_mask<double>(lent, key, stream, p, threads) : fill_mask<float>(lent, key, stream, p, threads);
+  }, nb::arg("out"), nb::arg("key"), nb::arg("stream"), nb::arg("p"), nb::arg("threads"),
+     "A dropout mask of one number a sequence and unit, or a step besides.");
   m.def("multiply", [](nb::handle a, nb::handle b, nb::handle bias, int threads) {
     return by_type<nb::object>(a, [&](const Lent& lent, auto number) {
       return multiply<decltype(number)>(a, lent, b, bias, threads);

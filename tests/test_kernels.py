@@ -149,12 +149,13 @@ def test_zoneouts_numbers_are_those_of_the_reference(p):
     assert torch.equal((fast[:, 1:] == fast[:, :-1]) & kept[:, 1:], kept[:, 1:])
 
 
-@pytest.mark.parametrize("p", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.3, 1.0])
+@pytest.mark.parametrize("shape", [(7, 37), (7, 1, 37), (60, 50, 129), (0, 3, 4), (4, 0, 3)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
-def test_a_mask_made_in_one_pass_has_the_numbers_of_the_other(p, dtype):
+def test_a_mask_made_in_one_pass_has_the_numbers_of_the_other(p, shape, dtype):
     key, like = torch.tensor(2**31 - 2), torch.empty(0, dtype=dtype)
-    expected = random.keep(key, 9, (7, 37), p, like) / max(1 - p, 1e-6)
-    assert torch.equal(random.unit_mask(key, 9, (7, 37), p, like), expected)
+    expected = random.keep(key, 9, shape, p, like) / max(1 - p, 1e-6)
+    assert torch.equal(random.scaled_mask(key, 9, shape, p, like), expected)
 
 
 @pytest.mark.long

@@ -149,8 +149,30 @@ template <class T> void prove_product(uint64_t seed) {
   }
 }
 
+// A mask's numbers one by one, on one thread and on several.
+template <class T> void prove_mask(uint64_t seed) {
+  Dice dice(seed);
+  const auto size = [&] { return 1 + dice.of<long>({0, 1, 4, 14, 15, 16, 40}); };
+  Mask<T> m{};
+  m.sequences = size(), m.steps = dice.one_in(2) ? 0 : size(), m.units = size();
+  m.seed = mix(uint32_t(seed)), m.rate = dice.of({0.0, 0.3, 0.999, 1.0});
+  const long steps = std::max(m.steps, 1L);
+  for (int threads = 1; threads <= 5; threads += 1 + int(seed % 3)) {
+    const Room<T> out(m.sequences * steps * m.units);
+    m.to = out.data(), m.threads = threads;
+    of_type<T>(chosen()).mask(m);
+    for (long i = 0; i < m.sequences * steps * m.units; ++i) {
+      uint32_t place = mix(m.seed + GOLDEN * uint32_t(i / m.units / steps + 1));
+      if (m.steps) place = mix(place + GOLDEN * uint32_t(i / m.units % steps + 1));
+      const bool kept = mix(place + GOLDEN * uint32_t(i % m.units + 1)) >= uint64_t(m.rate * 4294967296.0);
+      if (m.to[i] != (kept ? T(1) / T(1 - m.rate) : T(0))) return fail("a mask's number", seed, "");
+    }
+  }
+}
+
 template <class T> void prove(uint64_t seed) {
   prove_product<T>(seed);
+  prove_mask<T>(seed);
   prove_row<T>(seed);
   prove_stack<T>(seed);
   prove_stream<T>(seed);

@@ -15,8 +15,8 @@ def kept_numbers(steps: int, width: int, layers: int, directions: int, above: in
     How many numbers a forward keeps for its backward, of which `width` for each step and row; `above` is y's width.
     """
 
-def mask(out: object, key: int, stream: int, p: float) -> None:
-    """A dropout mask of one number a sequence and unit."""
+def mask(out: object, key: int, stream: int, p: float, threads: int) -> None:
+    """A dropout mask of one number a sequence and unit, or a step besides."""
 
 def multiply(a: object, b: object, bias: object | None, threads: int) -> object | None:
     """

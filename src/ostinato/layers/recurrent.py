@@ -304,7 +304,7 @@ class Recurrent(nn.Module):
         sizes, mask, zoneout = self._cell(k).sizes(), None, None
         if key is not None and self.recurrent_dropout:
             p = self.recurrent_dropout
-            mask = random.unit_mask(key, _stream(k, d, "state"), (x.shape[0], sizes[0]), p, x)
+            mask = random.scaled_mask(key, _stream(k, d, "state"), (x.shape[0], sizes[0]), p, x)
         if any(self.zoneout):
             streams = tuple(_stream(k, d, use) for use in ("h", "c")[: len(sizes)])
             zoneout = random.Zoneout(self.zoneout, key, () if key is None else streams)

@@ -37,7 +37,7 @@ class Embedding(nn.Embedding):
         found = super().forward(input)
         if not (self.training and self.word_dropout):
             return found
-        mask = random.unit_mask(random.draw_key(), 0, (self.num_embeddings, 1), self.word_dropout, self.weight)
+        mask = random.scaled_mask(random.draw_key(), 0, (self.num_embeddings, 1), self.word_dropout, self.weight)
         return found * F.embedding(input, mask)
 
 

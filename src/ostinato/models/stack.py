@@ -66,4 +66,4 @@ def locked(x: Tensor, key: Tensor | None, stream: int, p: float) -> Tensor:
     """x (batch, time, features) with the same features of a sequence dropped at every step; as it is without a key."""
     if key is None or not p:
         return x
-    return x * random.unit_mask(key, stream, (x.shape[0], x.shape[2]), p, x)[:, None]
+    return x * random.scaled_mask(key, stream, (x.shape[0], x.shape[2]), p, x)[:, None]

@@ -50,20 +50,20 @@ def keep(key: Tensor, stream: int, shape: tuple[int, ...], p: float, like: Tenso
     return (v >= int(p * 2**32)).to(like.dtype)
 
 
-def unit_mask(key: Tensor, stream: int, shape: tuple[int, int], p: float, like: Tensor) -> Tensor:
-    """A mask (sequence, unit) of 1 / (1 - p) where `keep` has ones: of the same numbers, made in one pass."""
+def scaled_mask(key: Tensor, stream: int, shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
+    """A mask of 1 / (1 - p) where `keep` has ones: of the same numbers, made in one pass."""
+    if p >= 1:
+        return like.new_zeros(shape)
     if not (like.is_cpu and like.dtype in (torch.float32, torch.float64) and probes.known()):
-        return keep(key, stream, shape, p, like) / max(1 - p, 1e-6)
+        return keep(key, stream, shape, p, like) / (1 - p)
     mask = like.new_empty(shape)
-    _kernels.mask(mask if kernel.LENDS else mask.numpy(), int(key), stream, p)
+    _kernels.mask(mask if kernel.LENDS else mask.numpy(), int(key), stream, p, torch.get_num_threads())
     return mask
 
 
 def dropout(x: Tensor, key: Tensor, stream: int, p: float) -> Tensor:
     """x with entries set to 0 with probability p, the rest scaled by 1 / (1 - p) (Srivastava 2014)."""
-    if p >= 1:
-        return torch.zeros_like(x)
-    return x * (keep(key, stream, tuple(x.shape), p, x) / (1 - p))
+    return x * scaled_mask(key, stream, tuple(x.shape), p, x)
 
 
 class Zoneout(NamedTuple):
