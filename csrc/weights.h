@@ -46,9 +46,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   WeightGradients(const Base& layer, Arena& arena)
       : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
-        rounds_in_all(ceil_div(count_steps(), chunk)), halves(tiled && rounds_in_all > 1 && ranges().numbers() * long(sizeof(T)) <= MOST_SUMS ? 2 : 1),
-        members(int(ceil_div(s.team, halves))), sums_of_steps(arena.take<T>(halves * ranges().numbers())),
-        pieces(arena.take<Piece>(count_pieces())), homes(arena.take<long>(members + 1)),
+        rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
+        sums_of_steps(arena.take<T>(halves * ranges().numbers())),
+        pieces(arena.take<Piece>(count_pieces())),
+        homes(arena.take<long>(members + 1)),
         rounds{{arena, count_pieces(), homes, members}, {arena, halves > 1 ? count_pieces() : 0, homes, members}} {
     if (arena.block) lay_out();
   }
@@ -72,8 +73,13 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
 
  private:
+  bool in_halves() const { return tiled && rounds_in_all > 1 && ranges().numbers() * long(sizeof(T)) <= MOST_SUMS; }
   // Without steps there is one round all the same: it makes the sums 0.
-  long rounds_of(int half) const { return half ? rounds_in_all / 2 : std::max(1L, rounds_in_all - (halves > 1 ? rounds_in_all / 2 : 0)); }
+  long rounds_of(int half) const {
+    const long second = halves > 1 ? rounds_in_all / 2 : 0;
+    return half ? second : std::max(1L, rounds_in_all - second);
+  }
+
   // What the weights saw at a step lies side by side in a line: x, h as R saw it, and r h or what P saw.
   long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
   long line_stride() const { return padded<T>(line_width()) + L; }  // an odd number of vectors more: no two share a set

@@ -160,12 +160,23 @@ def test_a_state_that_overflows_is_infinite_as_torch_has_it():
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_too_large_for_a_cache_give_the_same_bits_on_any_number_of_threads(kind, lengths):
     """Threads share the units there, not the rows, and meet at every step."""
+    assert_the_same_bits(kind, (20, 7, 300, 520), lengths)
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_over_two_halves_of_the_steps_have_the_same_bits_on_any_number_of_threads(kind, lengths):
+    assert_the_same_bits(kind, (30, 41, 40, 70), lengths)
+
+
+def assert_the_same_bits(kind, sizes, lengths):
     torch.manual_seed(0)
-    layer = getattr(ost, kind)(300, 520)
-    x, weight = torch.randn(20, 7, 300, requires_grad=True), torch.randn(20, 7, 520)
-    long = torch.randint(0, 8, (20,)) if lengths else None
+    batch, time, inputs, hidden = sizes
+    layer = getattr(ost, kind)(inputs, hidden)
+    x, weight = torch.randn(batch, time, inputs, requires_grad=True), torch.randn(batch, time, hidden)
+    long = torch.randint(0, time + 1, (batch,)) if lengths else None
     found, before = [], torch.get_num_threads()
-    for threads in (1, 2, 3):
+    for threads in (1, 2, 3, 5):
         torch.set_num_threads(threads)
         layer.zero_grad()
         x.grad = None
