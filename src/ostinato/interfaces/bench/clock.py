@@ -15,6 +15,7 @@ ROUNDS, FEW, SLOW = 15, 7, 0.5  # a row of which one round takes longer than SLO
 SAMPLE = 0.002  # seconds: shorter runs are repeated until they last as long
 WARM_UP = 2
 PAUSE = 0.02  # seconds: after a run some libraries' threads look for more work for a while, on cores that others need
+WAKING = 0.05  # seconds: a shorter run is made once before its clock starts; a rented core takes milliseconds to wake
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,12 @@ def in_turns(runs: Mapping[str, Run], rounds: int = ROUNDS, between: Callable[[]
         rounds: at most; fewer where a round is slow.
         between: called once a round, before the contestants.
     """
-    repeats, whole = {}, 0.0
+    repeats, short, whole = {}, {}, 0.0
     for who, run in runs.items():
         for turn in range(WARM_UP):
             once = _timed(run, turn, 1)
         repeats[who] = max(1, min(1000, round(SAMPLE / max(once, 1e-9))))
+        short[who] = once < WAKING
         whole += max(once, SAMPLE)
     if whole > SLOW:
         rounds = min(rounds, FEW)
@@ -65,7 +67,7 @@ def in_turns(runs: Mapping[str, Run], rounds: int = ROUNDS, between: Callable[[]
             between()
         for who in order:
             time.sleep(PAUSE)
-            if repeats[who] > 1:  # a short run's own threads are awake when its clock starts
+            if short[who]:
                 runs[who](turn)
             found[who].append(_timed(runs[who], turn, repeats[who]))
         order = [*order[1:], order[0]]

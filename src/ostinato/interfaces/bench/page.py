@@ -38,8 +38,8 @@ _HEAD = """\
 
 Written by `ostinato bench`; nothing here is typed in. Every contestant's values, and gradients where it trains,
 were equal to ours before a clock was read. Then all ran in turns in one process, one after the other in each round,
-on inputs that change, each when the threads of the one before had gone to sleep; times are medians. They are of one
-machine; ratios travel better.
+on inputs that change, each when the threads of the one before had gone to sleep and its own were awake; times are
+medians. They are of one machine; ratios travel better.
 """
 _QUICK = "**A quick run on few, small shapes: to see that everything works, not to be quoted.**"
 
