@@ -82,6 +82,7 @@ def test_help_has_examples(shell: Shell) -> None:
 
 def test_all_take_part_in_every_round_and_nobody_is_always_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "SAMPLE", 0.0)
+    monkeypatch.setattr(clock, "WAKING", 0.0)
     calls: list[tuple[str, int]] = []
     runs = {who: (lambda turn, who=who: calls.append((who, turn))) for who in (OURS, "a", "b")}
     between = count()
@@ -105,10 +106,11 @@ def test_slow_rows_get_fewer_rounds_and_short_runs_are_repeated(monkeypatch: pyt
     assert next(calls) > 100
 
 
-def test_each_waits_for_the_others_threads_and_wakes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seconds", [clock.SAMPLE / 10, clock.SAMPLE * 2])
+def test_each_waits_for_the_others_threads_and_wakes_its_own(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: said.append("pause"))
-    monkeypatch.setattr(clock, "_timed", lambda run, turn, repeats: said.append("clock") or clock.SAMPLE / 10)
+    monkeypatch.setattr(clock, "_timed", lambda run, turn, repeats: said.append("clock") or seconds)
     clock.in_turns({OURS: lambda _: said.append("ours"), "a": lambda _: said.append("a")}, rounds=1)
     assert said[2 * clock.WARM_UP :] == ["pause", "ours", "clock", "pause", "a", "clock"]
 
