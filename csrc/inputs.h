@@ -58,7 +58,7 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
 
   void run(int thread, int threads, const Own& o, TileShapes& shapes) {
     if (!g.dx) return;
-    for (long b = thread; s.lengths && !g.onto && b < s.batch; b += threads)
+    for (long b = thread; s.lengths && b < s.batch; b += threads)
       std::memset(g.dx + (b * s.time + s.steps(b)) * D, 0, (s.time - s.steps(b)) * D * sizeof(T));
     long turn = 0, mine = taken++;
     for (Run run{0, 0}; next(run); ++turn)
@@ -85,7 +85,7 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
   }
 
   void add(const Run& run, const Own& o, TileShapes& shapes) const {
-    bool first = !g.onto;
+    bool first = true;
     for (const Piece& piece : pieces) {
       const Packing<T>& packing = piece.packing;
       if (packing.K == 0) continue;

@@ -75,7 +75,6 @@ template <class T> struct Gradient {
   const T* dend[2];  // null: zeros
   T* dz;             // (batch, time, Slots::width), room for the gates' gradients; null: over what was saved, if `may_lose`
   T *dx, *dW, *dR, *db_ih, *db_hh;  // dx dense (batch, time, input); any may be null
-  bool onto;                        // whether dx is added to what lies there, as of a layer's other direction
   T *dbegin[2], *drestart[2];       // as the states; drestart may be null
   T *dpeephole, *dP, *dgain[3], *dshift[3];  // of norm_x, norm_h, norm_c; any may be null
 

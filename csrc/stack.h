@@ -11,6 +11,7 @@
 #include "choice.h"
 #include "kernels.h"
 #include "pool.h"
+#include "simd.h"
 #include "threads.h"
 
 namespace {
@@ -74,6 +75,7 @@ template <class T> struct Stack {
     const bool over = may_lose && may_lose_all();
     const Block dz(over ? 0 : steps * Slots::of(all).width * sizeof(T));
     const Block between(layers == 1 ? 0 : 2 * plan().between * sizeof(T));
+    const Block second(directions == 1 ? 0 : steps * std::max(all.input, width()) * sizeof(T));
     for (long k = layers - 1; k >= lowest; --k) {
       T* below = k == 0 ? g.dx : k > lowest ? half(between, k - 1) : nullptr;
       for (long d = directions - 1; d >= 0; --d) {
@@ -82,10 +84,11 @@ template <class T> struct Stack {
         if (k + 1 < layers) own.dy = half(between, k), own.dy_step = width(), own.dy_row = all.time * width();
         if (own.dy) own.dy += d * all.output;
         own.dz = over ? nullptr : reinterpret_cast<T*>(dz.data());
-        own.dx = below, own.onto = d + 1 < directions;
+        own.dx = !below || d == 0 ? below : reinterpret_cast<T*>(second.data());
         const Block scratch(run(s, own, nullptr));
         run(s, own, scratch.data());
       }
+      if (below && directions == 2) add(below, reinterpret_cast<T*>(second.data()), steps * (k ? width() : all.input));
     }
   }
 
