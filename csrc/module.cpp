@@ -306,7 +306,9 @@ template <class T> void fill_mask(const Lent& out, int64_t key, uint32_t stream,
   m.seed = mix(uint32_t(key) + GOLDEN * (stream + 1)), m.rate = p;
   const double numbers = double(m.sequences) * std::max(m.steps, 1L) * m.units;
   m.threads = std::max(1, int(std::min({double(threads), double(MOST_THREADS), numbers / 1e5 + 1})));
-  of_type<T>(chosen()).mask(m);
+  const auto run = of_type<T>(chosen()).mask;
+  nb::gil_scoped_release others_may_run;
+  run(m);
 }
 
 // f(x, a number of its type); nothing where an input is not dense, and then nothing was done.

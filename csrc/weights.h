@@ -47,8 +47,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   WeightGradients(const Base& layer, Arena& arena)
       : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
         rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
-        sums_of_steps(arena.take<T>(halves * ranges().numbers())),
-        pieces(arena.take<Piece>(count_pieces())),
+        sums_of_steps(arena.take<T>(halves * ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
         homes(arena.take<long>(members + 1)),
         rounds{{arena, count_pieces(), homes, members}, {arena, halves > 1 ? count_pieces() : 0, homes, members}} {
     if (arena.block) lay_out();
@@ -179,7 +178,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     }
   }
 
-  // f(piece, its home) for all of them: each thread is home to a part of each range.
+  // f(piece, its home) for all of them: each of a half's threads is home to a part of each range.
   template <class F> void each_piece(const F& f) const {
     const Ranges all = ranges();
     const long widest = tiled ? NARROW : WIDEST;
@@ -338,13 +337,6 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     }
   }
 
-  // Columns of dz that have sums.
-  long dz_width() const {
-    long width = 0;
-    const Ranges all = ranges();
-    for (const Range& range : all.all) width += range.wanted() ? range.count : 0;
-    return width;
-  }
   // The sums of the second half, on top of the first's.
   void add_half(const Range& range, const Piece& piece, long i) const {
     rounds[1].wait(i, rounds_of(1));
