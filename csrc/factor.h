@@ -104,6 +104,9 @@ template <class T> class Left {
     }
   };
 
+  // This and a panel, to be multiplied in vectors.
+  Factors<T> with(const Packing<T>& packing, const T* panel) const { return {packing.K, at_, row_, 1L, panel}; }
+
   Left() : Left(nullptr, 0) {}
   Left(const T* at, long row) : at_(at), row_(row) {}
 

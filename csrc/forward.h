@@ -33,6 +33,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   const long stride;  // of h
   const Saved kept;
   const T zero[WIDEST * L]{};
+  static constexpr int SHIFT = Cell::H_FIRST - Cell::X_FIRST;
 
   // One thread's scratch.
   struct Own {
@@ -243,21 +244,12 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     share.run(t, down, [&](long u) {
       const int qh = h_gates() * panels.units(u);
       const T* m = R + panels.offset(u, of_h, h_gates());
-      const long after = down ? u - 1 : u + 1;
-      const bool last = after < 0 || after == panels.count();
       T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
-      if (!early()) {
-        const T* next = last ? nullptr : called(W + panels.offset(after, of_x, Cell::X_GATES), numbers());
-        input(x, o, live, u, z, next);
-      }
-      T* zh = z + Cell::H_FIRST * L;
-      const long panel = width() * qh * L;
-      const T* next = last ? nullptr : called(R + panels.offset(after, of_h, h_gates()), numbers());
-      if (apart()) {
-        T* own = o.zh + panels.z_offset(u) + Cell::H_FIRST * L;
-        h.times(of_h, live, m, qh, zero, 0L, own, z_stride(), *o.shapes, next, panel);
+      if (together()) {
+        const T* w = W + panels.offset(u, of_x, Cell::X_GATES);
+        two_products<SHIFT>(live, x.with(of_x, w), h.with(of_h, m), qh, bias + panels.z_offset(u), z, z_row);
       } else {
-        h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
+        one_by_one(x, h, o, live, u, z, z_row, down);
       }
       if (whole()) return;
       if (into_m()) {
@@ -267,12 +259,36 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
           made(o, b, p, r, first, count, z + r * z_row, saved_of(rows, t, r));
         }
       } else {
-        pointwise(rows, o, t, live, u, z, z_row);
+        if constexpr (Cell::UNITS > 1 && !Cell::OPTIONS) activated(rows, o, t, live, u, z, z_row);
+        else pointwise(rows, o, t, live, u, z, z_row);
       }
     });
     if (into_m()) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;
+  }
+
+  // Whether x's and h's products are made at once: z is written and read once less. Not where weights come from afar.
+  bool together() const {
+    const bool vectors = !of_x.tiled && !of_h.tiled, near = numbers() * long(sizeof(T)) <= FAR;
+    return vectors && near && !early() && !whole() && std::max(s.input, width()) <= LONG;
+  }
+
+  // x's product into panel u of z, then h's on top of it, or beside it where each has a norm of its own.
+  void one_by_one(const Left<T>& x, const Left<T>& h, const Own& o, long live, long u, T* z, long z_row, bool down) const {
+    const int qh = h_gates() * panels.units(u);
+    const long after = down ? u - 1 : u + 1;
+    const bool last = after < 0 || after == panels.count();
+    if (!early()) {
+      const T* next = last ? nullptr : called(W + panels.offset(after, of_x, Cell::X_GATES), numbers());
+      input(x, o, live, u, z, next);
+    }
+    const T *m = R + panels.offset(u, of_h, h_gates());
+    const T* next = last ? nullptr : called(R + panels.offset(after, of_h, h_gates()), numbers());
+    T *zh = z + Cell::H_FIRST * L, *own = apart() ? o.zh + panels.z_offset(u) + Cell::H_FIRST * L : nullptr;
+    const long panel = width() * qh * L;
+    if (own) h.times(of_h, live, m, qh, zero, 0L, own, z_stride(), *o.shapes, next, panel);
+    else h.times(of_h, live, m, qh, zh, z_row, zh, z_row, *o.shapes, next, panel);
   }
 
   // The scale of the state: a restart puts another one in its place, the mask is for the product alone.
@@ -310,6 +326,24 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width() : nullptr;
   }
   long saved_width() const { return Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden; }
+
+  // Of panel u, all rows of the plain RNN: h' = f(z). Which f is asked once: asked for each vector, they wait for each other.
+  void activated(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
+    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
+    const long onward = s.reverse ? -s.y_step : s.y_step;
+    Cell::by_activation(s.activation, [&](auto f) {
+      for (long r = 0; r < live; ++r) {
+        const T* sums = z + r * z_row;
+        T *h = o.h[1] + r * stride + first, *y = s.y + rows.rows[r] * s.y_row + rows.place(r, t) * s.y_step + first;
+        by_vectors<T>(count, [&](long j, auto n) {
+          const Vec<T> v = Cell::activate(f, load(sums + j));
+          store(h + j, v);
+          store(y + j, v, n);
+          own_line(y + onward + j);
+        });
+      }
+    });
+  }
 
   // Of panel u, all rows.
   void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {

@@ -6,13 +6,23 @@
 // step k lie together. The order of the sum is k, whatever R is: a row's result does not depend on its company.
 #pragma once
 
+#include <algorithm>
+
 #include "simd.h"
 #include "walk.h"
 
 namespace {
 
-template <class T> using Inner = void (*)(long K, const T* a, long row, long step, const T* panel, const T* init,
-                                         long init_row, T* z, long z_row, const T* next, long lines);
+// Both factors of a product, or a null panel.
+template <class T> struct Factors {
+  long K;
+  const T* a;
+  long row, step;
+  const T* panel;
+};
+
+template <class T> using Inner = void (*)(const Factors<T>& one, const Factors<T>& two, const T* init, long init_row,
+                                         T* z, long z_row, const T* next, long lines);
 
 constexpr int LINE = 64;                // bytes
 // So many steps ahead a large panel is called into the first cache; 0: it is not. Beside the few products of a step that
@@ -29,17 +39,12 @@ constexpr long FAR = long(1) << 20;     // bytes of all panels that do not stay 
 // The panel that follows, where it has to be called from afar: all panels together are so many numbers.
 template <class T> const T* called(const T* panel, long numbers) { return numbers * long(sizeof(T)) > FAR ? panel : nullptr; }
 
-// Out of line: with an epilogue inlined the compiler spills the accumulators. `FETCH`: the panel is large, and `lines` at
-// `next` are called into the second cache, one at each step.
-template <class T, int R, int Q, bool FETCH>
-__attribute__((noinline)) void tile(long K, const T* __restrict a, long row, long step, const T* __restrict panel,
-                                    const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
+// acc += a panel, from vector FIRST of each row on.
+template <int FIRST, class T, int R, int Q, int Z, bool FETCH>
+OST_INLINE void add_product(const Factors<T>& by, Vec<T> (&acc)[R][Z], const T* next, long lines) {
   constexpr int L = LANES<T>, IN_LINE = LINE / int(sizeof(T));
-  Vec<T> acc[R][Q];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int q = 0; q < Q; ++q) acc[r][q] = load(init + r * init_row + q * L);
+  const long K = by.K, row = by.row, step = by.step;
+  const T *__restrict a = by.a, *__restrict panel = by.panel;
   for (long k = 0; k < K; ++k, a += step, panel += Q * L) {
     Vec<T> b[Q];
 #pragma GCC unroll 4
@@ -51,13 +56,29 @@ __attribute__((noinline)) void tile(long K, const T* __restrict a, long row, lon
     for (int r = 0; r < R; ++r) {
       const Vec<T> s = splat(a[r * row]);
 #pragma GCC unroll 4
-      for (int q = 0; q < Q; ++q) acc[r][q] += s * b[q];
+      for (int q = 0; q < Q; ++q) acc[r][FIRST + q] += s * b[q];
     }
   }
+}
+
+// Out of line: with an epilogue inlined the compiler spills the accumulators. A second product, if there is one, falls on
+// the vectors from SHIFT on. `FETCH`: the panel is large, and `lines` at `next` are called into the second cache, one at
+// each step of the first.
+template <class T, int R, int Q, bool FETCH, int SHIFT>
+__attribute__((noinline)) void tile(const Factors<T>& one, const Factors<T>& two, const T* init, long init_row, T* z,
+                                    long z_row, const T* next, long lines) {
+  constexpr int L = LANES<T>, Z = Q + SHIFT;
+  Vec<T> acc[R][Z];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int q = 0; q < Q; ++q) store(z + r * z_row + q * L, acc[r][q]);
+    for (int q = 0; q < Z; ++q) acc[r][q] = load(init + r * init_row + q * L);
+  add_product<0, T, R, Q, Z, FETCH>(one, acc, next, lines);
+  if (SHIFT || two.panel) add_product<SHIFT, T, R, Q, Z, FETCH>(two, acc, nullptr, 0);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int q = 0; q < Z; ++q) store(z + r * z_row + q * L, acc[r][q]);
 }
 
 // The most rows whose accumulators, one panel row and one broadcast fit in the registers.
@@ -68,11 +89,11 @@ constexpr int MOST_ROWS[5] = {0, 8, 6, 4, 3};
 #endif
 constexpr int WIDEST = 4;  // vectors in a panel
 
-template <class T, int Q, bool FETCH> Inner<T> tile_with(int R) {
+template <class T, int Q, bool FETCH, int SHIFT = 0> Inner<T> tile_with(int R) {
   switch (R) {
 #define OST_ROWS(n) \
   case n:           \
-    if constexpr (n <= MOST_ROWS[Q]) return tile<T, n, Q, FETCH>; else break;
+    if constexpr (n <= MOST_ROWS[Q + SHIFT]) return tile<T, n, Q, FETCH, SHIFT>; else break;
     OST_ROWS(1) OST_ROWS(2) OST_ROWS(3) OST_ROWS(4) OST_ROWS(5) OST_ROWS(6)
     OST_ROWS(7) OST_ROWS(8) OST_ROWS(9) OST_ROWS(10) OST_ROWS(11) OST_ROWS(12)
 #undef OST_ROWS
@@ -88,8 +109,19 @@ template <class T, bool FETCH> Inner<T> tile_for(int R, int Q) {
   }
 }
 
-// z[rows, panel] = init + a panel, any number of rows, in tiles of nearly equal height. `next`: far memory whose turn
-// comes afterwards, so many `numbers`; or null.
+// Any number of rows, in tiles of nearly equal height, at most so many rows in one; `lines` of `next` for each tile.
+template <class T, class Choose>
+void by_tiles(long rows, long most, Factors<T> one, Factors<T> two, const T* init, long init_row, T* z, long z_row,
+              const Choose& tile_of, const T* next, long lines) {
+  for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
+    const int R = int((rows + tiles - 1) / tiles);
+    tile_of(R)(one, two, init, init_row, z, z_row, next, lines);
+    one.a += R * one.row, two.a += R * two.row, init += R * init_row, z += R * z_row, rows -= R;
+    next += lines * (LINE / long(sizeof(T)));
+  }
+}
+
+// z[rows, panel] = init + a panel. `next`: far memory whose turn comes afterwards, so many `numbers`; or null.
 template <class T>
 void product(long rows, long K, const T* a, long row, long step, const T* panel, int Q, const T* init, long init_row,
              T* z, long z_row, const T* next = nullptr, long numbers = 0) {
@@ -99,16 +131,23 @@ void product(long rows, long K, const T* a, long row, long step, const T* panel,
     product(rows, LONG, a, row, step, panel, Q, init, init_row, z, z_row, next ? rest : next, LONG * wide);
     return product(rows, K - LONG, a + LONG * step, row, step, rest, Q, z, z_row, z, z_row, next, numbers);
   }
-  if (rows == 0) return;
   const bool fetch = rows > most && (next || (NEAR && K * wide * long(sizeof(T)) > LARGE));
-  long tiles = (rows + most - 1) / most;
-  const long in_line = LINE / sizeof(T), lines = next ? numbers / in_line / tiles + 1 : 0;  // of `next`, for each tile
-  for (; rows > 0; --tiles) {
-    const int R = int((rows + tiles - 1) / tiles);
-    const Inner<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
-    run(K, a, row, step, panel, init, init_row, z, z_row, next, lines);
-    a += R * row, init += R * init_row, z += R * z_row, rows -= R, next += lines * in_line;
-  }
+  const long lines = next ? numbers * long(sizeof(T)) / LINE / ceil_div(rows, most) + 1 : 0;
+  const auto tile_of = [&](int R) { return fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q); };
+  by_tiles<T>(rows, most, {K, a, row, step, panel}, {}, init, init_row, z, z_row, tile_of, next, lines);
+}
+
+// Likewise of two products that are added up: each fills Q vectors, the second from vector SHIFT on. Both K are at most
+// LONG, and the panels need no calls from afar.
+template <int SHIFT, class T>
+void two_products(long rows, const Factors<T>& one, const Factors<T>& two, int Q, const T* init, T* z, long z_row) {
+  const long most = MOST_ROWS[Q + SHIFT];
+  const bool fetch = NEAR && rows > most && std::max(one.K, two.K) * Q * VECTOR_BYTES > LARGE;
+  const auto tile_of = [&](int R) {
+    if constexpr (SHIFT) return fetch ? tile_with<T, WIDEST - SHIFT, true, SHIFT>(R) : tile_with<T, WIDEST - SHIFT, false, SHIFT>(R);
+    else return fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
+  };
+  by_tiles<T>(rows, most, one, two, init, 0L, z, z_row, tile_of, nullptr, 0);
 }
 
 template <class T> inline long padded(long n) { return ceil_div(n, LANES<T>) * LANES<T>; }

@@ -1,6 +1,8 @@
 // The simple recurrent cell: h' = f(a), a = W x + R h + b. See cells/rnn.py.
 #pragma once
 
+#include <type_traits>
+
 #include "../spot.h"
 
 namespace {
@@ -18,7 +20,17 @@ template <class T, bool WITH> struct Rnn {
   static constexpr int dz_of_x(int gate) { return gate; }
   static constexpr int dz_of_h(int gate) { return gate; }
 
-  static V activate(Activation f, V a) {
+  template <Activation A> using Known = std::integral_constant<Activation, A>;
+  // f(the activation), known when the code is made.
+  template <class F> static void by_activation(Activation a, const F& f) {
+    switch (a) {
+      case TANH: return f(Known<TANH>());
+      case RELU: return f(Known<RELU>());
+      case SIGMOID: return f(Known<SIGMOID>());
+      default: return f(Known<IDENTITY>());
+    }
+  }
+  static OST_INLINE V activate(Activation f, V a) {
     switch (f) {
       case TANH: return tanh_of<T>(a);
       case RELU: return a < V{} ? V{} : a;
@@ -27,7 +39,7 @@ template <class T, bool WITH> struct Rnn {
     }
   }
   // f'(a), from h = f(a).
-  static V slope(Activation f, V h) {
+  static OST_INLINE V slope(Activation f, V h) {
     switch (f) {
       case TANH: return T(1) - h * h;
       case RELU: return h > V{} ? splat<T>(1) : V{};
