@@ -10,6 +10,7 @@
 #pragma once
 
 #include "chance.h"
+#include "course.h"
 #include "factor.h"
 #include "norm.h"
 #include "rounds.h"
@@ -19,21 +20,18 @@
 
 namespace {
 
-constexpr long FEW_ROWS = 5;      // up to here the input's product is done ahead of the time loop
-constexpr long STEPS_AHEAD = 32;  // that many steps at a time
-constexpr long BLOCK_AHEAD = 4;   // and where large weights would pass through the caches at every step: that many
-
-template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
+template <class T, class Cell> class Forward : Course<T, Cell> {
   static constexpr int L = LANES<T>;
-  using Weights = PackedWeights<T, Cell>;
-  using Weights::s, Weights::panels, Weights::of_x, Weights::of_h, Weights::n_panels, Weights::p_panels;
-  using Weights::W, Weights::R, Weights::bias, Weights::Rn, Weights::bias_n, Weights::P, Weights::gain_x, Weights::gain_h;
-  using Weights::hidden_stride, Weights::normed, Weights::apart, Weights::reset_before, Weights::h_gates, Weights::numbers;
-  using Weights::lay_out, Weights::fill, Weights::balance, Weights::balanced;
+  using Order = Course<T, Cell>;
+  using Order::s, Order::panels, Order::of_x, Order::of_h, Order::n_panels, Order::p_panels;
+  using Order::W, Order::R, Order::bias, Order::Rn, Order::bias_n, Order::P, Order::gain_x, Order::gain_h;
+  using Order::hidden_stride, Order::normed, Order::apart, Order::reset_before, Order::h_gates, Order::numbers;
+  using Order::lay_out, Order::fill, Order::balance, Order::balanced, Order::width, Order::whole, Order::into_m, Order::few;
+  using Order::large, Order::early, Order::ahead, Order::together, Order::most_rows, Order::most_in_team, Order::z_stride;
+  using Order::z_row, Order::z_step;
   const long stride;  // of h
   const Saved kept;
   const T zero[WIDEST * L]{};
-  static constexpr int SHIFT = Cell::H_FIRST - Cell::X_FIRST;
 
   // One thread's scratch.
   struct Own {
@@ -46,7 +44,7 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
 
  public:
   explicit Forward(const Scan<T>& s)
-      : Weights(s), stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
+      : Order(s), stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
@@ -77,22 +75,6 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
   }
 
  private:
-  // What the options change of the plain cell's sizes and order.
-  long width() const { return Cell::OPTIONS ? s.output : s.hidden; }
-  bool whole() const { return normed() || reset_before(); }  // rows are whole before the first activation
-  bool into_m() const { return whole() || s.projected(); }   // h' takes further stages
-
-  long most_rows() const { return most_in_team() > 1 ? s.batch : ceil_div(s.batch, s.threads); }
-  bool few() const { return ceil_div(s.batch, s.threads) <= FEW_ROWS; }
-  bool large() const { return !Cell::OPTIONS && !few() && numbers() * long(sizeof(T)) >= 4 * FAR; }
-  bool early() const { return few() || large(); }  // whether the input's product is done ahead
-  long ahead() const { return std::min(s.time, few() ? STEPS_AHEAD : large() ? BLOCK_AHEAD : 1); }
-  // Of a row of z: of all its panels, where they are needed together.
-  long z_stride() const { return early() || whole() ? spread<T>(panels.z_width()) : Cell::Z * Cell::UNITS * L; }
-  // From a row of z to the next, and from a step to the next.
-  long z_row() const { return few() ? ahead() * z_stride() : z_stride(); }
-  long z_step() const { return few() ? z_stride() : most_rows() * z_stride(); }
-
   Own carve(Arena& arena) const {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
@@ -141,13 +123,6 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
 
   // All rows shared by a team -----------------------------------------------------------------------
 
-  // How many threads may share the units of all rows, where sharing out the rows does less: one row cannot be, and large
-  // weights would pass through each thread's caches at every step.
-  int most_in_team() const {
-    if (Cell::OPTIONS || s.resets || s.mask || s.packed || s.team > MOST_IN_TEAM) return 1;
-    if (s.batch > 1 && (few() || numbers() * long(sizeof(T)) < FAR)) return 1;
-    return int(std::min<long>({s.team, panels.count(), MOST_IN_TEAM}));
-  }
   // They meet at every step, which must cost less than it saves.
   int team_size() const {
     const int most = most_in_team();
@@ -242,12 +217,11 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
     // Up at one step and down at the next: what was used last is still in the caches.
     const bool down = t % 2;
     share.run(t, down, [&](long u) {
-      const int qh = h_gates() * panels.units(u);
-      const T* m = R + panels.offset(u, of_h, h_gates());
       T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
       if (together()) {
-        const T* w = W + panels.offset(u, of_x, Cell::X_GATES);
-        two_products<SHIFT>(live, x.with(of_x, w), h.with(of_h, m), qh, bias + panels.z_offset(u), z, z_row);
+        const T *w = W + panels.offset(u, of_x, Cell::X_GATES), *m = R + panels.offset(u, of_h, h_gates());
+        two_products<Order::SHIFT>(live, x.with(of_x, w), h.with(of_h, m), h_gates() * panels.units(u),
+                                   bias + panels.z_offset(u), z, z_row);
       } else {
         one_by_one(x, h, o, live, u, z, z_row, down);
       }
@@ -258,20 +232,15 @@ template <class T, class Cell> class Forward : PackedWeights<T, Cell> {
           const long b = rows.rows[r], p = rows.place(r, t), count = left < most ? left : most;
           made(o, b, p, r, first, count, z + r * z_row, saved_of(rows, t, r));
         }
+      } else if constexpr (Cell::UNITS > 1 && !Cell::OPTIONS) {
+        activated(rows, o, t, live, u, z, z_row);
       } else {
-        if constexpr (Cell::UNITS > 1 && !Cell::OPTIONS) activated(rows, o, t, live, u, z, z_row);
-        else pointwise(rows, o, t, live, u, z, z_row);
+        pointwise(rows, o, t, live, u, z, z_row);
       }
     });
     if (into_m()) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;
-  }
-
-  // Whether x's and h's products are made at once: z is written and read once less. Not where weights come from afar.
-  bool together() const {
-    const bool vectors = !of_x.tiled && !of_h.tiled, near = numbers() * long(sizeof(T)) <= FAR;
-    return vectors && near && !early() && !whole() && std::max(s.input, width()) <= LONG;
   }
 
   // x's product into panel u of z, then h's on top of it, or beside it where each has a norm of its own.

@@ -25,13 +25,14 @@ template <class T> using Inner = void (*)(const Factors<T>& one, const Factors<T
                                          T* z, long z_row, const T* next, long lines);
 
 constexpr int LINE = 64;                // bytes
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool MANY_REGISTERS = true;   // 32 in place of 16
+#else
+constexpr bool MANY_REGISTERS = false;
+#endif
 // So many steps ahead a large panel is called into the first cache; 0: it is not. Beside the few products of a step that
 // sixteen registers hold, the calls take longer than they save: AVX2 without them, LSTM 256 and 512 a sixth faster.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr long NEAR = 8;
-#else
-constexpr long NEAR = 0;
-#endif
+constexpr long NEAR = MANY_REGISTERS ? 8 : 0;
 constexpr long LARGE = long(32) << 10;  // bytes of a panel that does not stay there from tile to tile
 constexpr long LONG = 512;              // steps of a panel that stay in the second cache meanwhile
 constexpr long FAR = long(1) << 20;     // bytes of all panels that do not stay there from step to step
@@ -82,11 +83,8 @@ __attribute__((noinline)) void tile(const Factors<T>& one, const Factors<T>& two
 }
 
 // The most rows whose accumulators, one panel row and one broadcast fit in the registers.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int MOST_ROWS[5] = {0, 12, 12, 8, 6};
-#else
-constexpr int MOST_ROWS[5] = {0, 8, 6, 4, 3};
-#endif
+constexpr int by_registers(int many, int few) { return MANY_REGISTERS ? many : few; }
+constexpr int MOST_ROWS[5] = {0, by_registers(12, 8), by_registers(12, 6), by_registers(8, 4), by_registers(6, 3)};
 constexpr int WIDEST = 4;  // vectors in a panel
 
 template <class T, int Q, bool FETCH, int SHIFT = 0> Inner<T> tile_with(int R) {
@@ -144,7 +142,8 @@ void two_products(long rows, const Factors<T>& one, const Factors<T>& two, int Q
   const long most = MOST_ROWS[Q + SHIFT];
   const bool fetch = NEAR && rows > most && std::max(one.K, two.K) * Q * VECTOR_BYTES > LARGE;
   const auto tile_of = [&](int R) {
-    if constexpr (SHIFT) return fetch ? tile_with<T, WIDEST - SHIFT, true, SHIFT>(R) : tile_with<T, WIDEST - SHIFT, false, SHIFT>(R);
+    constexpr int LESS = WIDEST - SHIFT;
+    if constexpr (SHIFT) return fetch ? tile_with<T, LESS, true, SHIFT>(R) : tile_with<T, LESS, false, SHIFT>(R);
     else return fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
   };
   by_tiles<T>(rows, most, one, two, init, 0L, z, z_row, tile_of, nullptr, 0);
