@@ -13,7 +13,7 @@
 
 namespace {
 
-// Both factors of a product, or a null panel.
+// Both factors of a product.
 template <class T> struct Factors {
   long K;
   const T* a;
@@ -21,8 +21,8 @@ template <class T> struct Factors {
   const T* panel;
 };
 
-template <class T> using Inner = void (*)(const Factors<T>& one, const Factors<T>& two, const T* init, long init_row,
-                                         T* z, long z_row, const T* next, long lines);
+template <class T> using Inner = void (*)(long K, const T* a, long row, long step, const T* panel, const Factors<T>* more,
+                                         const T* init, long init_row, T* z, long z_row, const T* next, long lines);
 
 constexpr int LINE = 64;                // bytes
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -42,10 +42,9 @@ template <class T> const T* called(const T* panel, long numbers) { return number
 
 // acc += a panel, from vector FIRST of each row on.
 template <int FIRST, class T, int R, int Q, int Z, bool FETCH>
-OST_INLINE void add_product(const Factors<T>& by, Vec<T> (&acc)[R][Z], const T* next, long lines) {
+OST_INLINE void add_product(long K, const T* __restrict a, long row, long step, const T* __restrict panel,
+                            Vec<T> (&acc)[R][Z], const T* next, long lines) {
   constexpr int L = LANES<T>, IN_LINE = LINE / int(sizeof(T));
-  const long K = by.K, row = by.row, step = by.step;
-  const T *__restrict a = by.a, *__restrict panel = by.panel;
   for (long k = 0; k < K; ++k, a += step, panel += Q * L) {
     Vec<T> b[Q];
 #pragma GCC unroll 4
@@ -66,16 +65,17 @@ OST_INLINE void add_product(const Factors<T>& by, Vec<T> (&acc)[R][Z], const T* 
 // the vectors from SHIFT on. `FETCH`: the panel is large, and `lines` at `next` are called into the second cache, one at
 // each step of the first.
 template <class T, int R, int Q, bool FETCH, int SHIFT>
-__attribute__((noinline)) void tile(const Factors<T>& one, const Factors<T>& two, const T* init, long init_row, T* z,
-                                    long z_row, const T* next, long lines) {
+__attribute__((noinline)) void tile(long K, const T* a, long row, long step, const T* panel, const Factors<T>* more,
+                                    const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
   constexpr int L = LANES<T>, Z = Q + SHIFT;
   Vec<T> acc[R][Z];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int q = 0; q < Z; ++q) acc[r][q] = load(init + r * init_row + q * L);
-  add_product<0, T, R, Q, Z, FETCH>(one, acc, next, lines);
-  if (SHIFT || two.panel) add_product<SHIFT, T, R, Q, Z, FETCH>(two, acc, nullptr, 0);
+  add_product<0, T, R, Q, Z, FETCH>(K, a, row, step, panel, acc, next, lines);
+  if (SHIFT || more)
+    add_product<SHIFT, T, R, Q, Z, FETCH>(more->K, more->a, more->row, more->step, more->panel, acc, nullptr, 0);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -107,15 +107,11 @@ template <class T, bool FETCH> Inner<T> tile_for(int R, int Q) {
   }
 }
 
-// Any number of rows, in tiles of nearly equal height, at most so many rows in one; `lines` of `next` for each tile.
-template <class T, class Choose>
-void by_tiles(long rows, long most, Factors<T> one, Factors<T> two, const T* init, long init_row, T* z, long z_row,
-              const Choose& tile_of, const T* next, long lines) {
+// Any number of rows, in tiles of nearly equal height, at most so many rows in one: f(rows) for each.
+template <class F> OST_INLINE void by_tiles(long rows, long most, const F& f) {
   for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
     const int R = int((rows + tiles - 1) / tiles);
-    tile_of(R)(one, two, init, init_row, z, z_row, next, lines);
-    one.a += R * one.row, two.a += R * two.row, init += R * init_row, z += R * z_row, rows -= R;
-    next += lines * (LINE / long(sizeof(T)));
+    f(R), rows -= R;
   }
 }
 
@@ -129,24 +125,30 @@ void product(long rows, long K, const T* a, long row, long step, const T* panel,
     product(rows, LONG, a, row, step, panel, Q, init, init_row, z, z_row, next ? rest : next, LONG * wide);
     return product(rows, K - LONG, a + LONG * step, row, step, rest, Q, z, z_row, z, z_row, next, numbers);
   }
+  if (rows == 0) return;
   const bool fetch = rows > most && (next || (NEAR && K * wide * long(sizeof(T)) > LARGE));
-  const long lines = next ? numbers * long(sizeof(T)) / LINE / ceil_div(rows, most) + 1 : 0;
-  const auto tile_of = [&](int R) { return fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q); };
-  by_tiles<T>(rows, most, {K, a, row, step, panel}, {}, init, init_row, z, z_row, tile_of, next, lines);
+  const long in_line = LINE / sizeof(T), lines = next ? numbers / in_line / ceil_div(rows, most) + 1 : 0;  // for each tile
+  by_tiles(rows, most, [&](int R) {
+    const Inner<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
+    run(K, a, row, step, panel, nullptr, init, init_row, z, z_row, next, lines);
+    a += R * row, init += R * init_row, z += R * z_row, next += lines * in_line;
+  });
 }
 
 // Likewise of two products that are added up: each fills Q vectors, the second from vector SHIFT on. Both K are at most
 // LONG, and the panels need no calls from afar.
 template <int SHIFT, class T>
-void two_products(long rows, const Factors<T>& one, const Factors<T>& two, int Q, const T* init, T* z, long z_row) {
+void two_products(long rows, Factors<T> one, Factors<T> two, int Q, const T* init, T* z, long z_row) {
+  constexpr int LESS = WIDEST - SHIFT;
   const long most = MOST_ROWS[Q + SHIFT];
   const bool fetch = NEAR && rows > most && std::max(one.K, two.K) * Q * VECTOR_BYTES > LARGE;
-  const auto tile_of = [&](int R) {
-    constexpr int LESS = WIDEST - SHIFT;
-    if constexpr (SHIFT) return fetch ? tile_with<T, LESS, true, SHIFT>(R) : tile_with<T, LESS, false, SHIFT>(R);
-    else return fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
-  };
-  by_tiles<T>(rows, most, one, two, init, 0L, z, z_row, tile_of, nullptr, 0);
+  by_tiles(rows, most, [&](int R) {
+    Inner<T> run;
+    if constexpr (SHIFT) run = fetch ? tile_with<T, LESS, true, SHIFT>(R) : tile_with<T, LESS, false, SHIFT>(R);
+    else run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
+    run(one.K, one.a, one.row, one.step, one.panel, &two, init, 0L, z, z_row, nullptr, 0);
+    one.a += R * one.row, two.a += R * two.row, z += R * z_row;
+  });
 }
 
 template <class T> inline long padded(long n) { return ceil_div(n, LANES<T>) * LANES<T>; }

@@ -1,6 +1,7 @@
 """The fused kernels against their slow twin, the reference loop: values and every gradient."""
 
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -80,12 +81,40 @@ def test_equals_the_reference(kind, dtype, size):
             compare(inputs, plan, tolerance, plain=flags != 5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_larger_than_a_cache_equal_the_reference(kind):
+    """Above 1 MB the next panel is called while one is multiplied, and a team shares the units."""
+    torch.manual_seed(3)
+    hidden = 600 if kind == "rnn" else 270
+    for B, T in [(17, 3), (2, 9)]:
+        inputs, plan = arguments(kind, 130, hidden, B, T, bias=True, dtype=torch.float32, lengths=False, resets=False,
+                                 mask=False, reverse=False)  # fmt: skip
+        compare(inputs, plan, 1e-5, plain=True)
+
+
 @pytest.mark.parametrize("activation", kernel.ACTIVATIONS)
 def test_every_activation_of_the_rnn(activation):
     torch.manual_seed(1)
     inputs, plan = arguments("rnn", 3, 19, 4, 6, bias=True, dtype=torch.float64, lengths=True, resets=True, mask=True,
                              reverse=False, activation=activation)  # fmt: skip
     compare(inputs, plan, 1e-13)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_activations_of_floats_are_right_wherever_they_are_asked(activation):
+    """Of one number at a time, h = f(x): all over the range, at its ends, and at what is no number."""
+    layer = ost.RNN(1, 1, nonlinearity=activation, batch_first=True, bias=False)
+    x = torch.cat([torch.linspace(-20, 20, 200_001), torch.linspace(-100, 100, 50_001), torch.tensor([0.0, -0.0])])
+    far = torch.tensor([math.nan, math.inf, -math.inf, 3e38, -3e38])
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1), layer.weight_hh_l0.zero_()
+        found, there = (layer(v.reshape(-1, 1, 1))[0].flatten() for v in (x, far))
+    right = getattr(torch, activation)
+    assert (found - right(x.double())).abs().max() <= 3e-7
+    assert found[-1] == found[-2] == right(torch.zeros(()))  # exactly
+    assert found.abs().max() == 1
+    assert found.min() >= right(torch.tensor(-math.inf))
+    assert torch.allclose(there, right(far), atol=1e-30, rtol=0, equal_nan=True)
 
 
 SINGLE = {
