@@ -227,11 +227,8 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       }
       if (whole()) return;
       if (into_m()) {
-        for (long r = 0; r < live; ++r) {
-          const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L;
-          const long b = rows.rows[r], p = rows.place(r, t), count = left < most ? left : most;
-          made(o, b, p, r, first, count, z + r * z_row, saved_of(rows, t, r));
-        }
+        for (long r = 0; r < live; ++r)
+          made(o, rows.rows[r], rows.place(r, t), r, panels.first(u), panels.width(u), z + r * z_row, saved_of(rows, t, r));
       } else if constexpr (Cell::UNITS > 1 && !Cell::OPTIONS) {
         activated(rows, o, t, live, u, z, z_row);
       } else {
@@ -298,7 +295,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
 
   // Of panel u, all rows of the plain RNN: h' = f(z). Which f is asked once: asked for each vector, they wait for each other.
   void activated(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
-    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
+    const long first = panels.first(u), count = panels.width(u);
     const long onward = s.reverse ? -s.y_step : s.y_step;
     Cell::by_activation(s.activation, [&](auto f) {
       for (long r = 0; r < live; ++r) {
@@ -316,7 +313,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
 
   // Of panel u, all rows.
   void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
-    const long first = panels.first(u), left = s.hidden - first, most = Cell::UNITS * L, count = left < most ? left : most;
+    const long first = panels.first(u), count = panels.width(u);
     const bool zoned = Cell::OPTIONS && s.options.zoned;
     const long onward = s.reverse ? -saved_width() : saved_width(), hidden = s.hidden;
     const auto row = [&](long r, auto by_units) {

@@ -1,6 +1,8 @@
 // How a row of z lies, and the weights that make it: panels of a few hidden units with all their gates.
 #pragma once
 
+#include <algorithm>
+
 #include "factor.h"
 
 namespace {
@@ -16,6 +18,7 @@ template <class T, class Cell> struct UnitPanels {
     return int(left < Cell::UNITS ? left : Cell::UNITS);
   }
   long first(long u) const { return u * Cell::UNITS * L; }      // hidden unit
+  long width(long u) const { return std::min<long>(hidden - first(u), Cell::UNITS * L); }
   long z_offset(long u) const { return first(u) * Cell::Z; }     // of panel u in a whole row of z
   long z_width() const { return vectors() * L * Cell::Z; }       // a whole row of z
 

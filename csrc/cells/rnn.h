@@ -39,7 +39,7 @@ template <class T, bool WITH> struct Rnn {
     }
   }
   // f'(a), from h = f(a).
-  static OST_INLINE V slope(Activation f, V h) {
+  static V slope(Activation f, V h) {
     switch (f) {
       case TANH: return T(1) - h * h;
       case RELU: return h > V{} ? splat<T>(1) : V{};
