@@ -153,7 +153,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   int team_size() const {
     if (Cell::OPTIONS || s.batch > 1 || s.resets || s.mask) return 1;
     const long most = std::min<long>({s.team, h_panels.count(), MOST_IN_TEAM});
-    return most > 1 && meeting_pays(double(Cell::H_GATES) * H * H) ? int(most) : 1;
+    return most > 1 && meeting_pays(double(Cell::H_GATES) * H * H, s.time, Cell::H_GATES * H * sizeof(T) / 2.0) ? int(most) : 1;
   }
 
   void as_a_team(const Own& own, int wanted) const {

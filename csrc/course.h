@@ -11,12 +11,20 @@ constexpr long FEW_ROWS = 5;      // up to here the input's product is done ahea
 constexpr long STEPS_AHEAD = 32;  // that many steps at a time
 constexpr long BLOCK_AHEAD = 4;   // and where large weights would pass through the caches at every step: that many
 constexpr long NARROW_INPUT = 8;  // columns of x
+constexpr long STAYS = long(20) << 20;  // bytes kept for the backward of which a good part is still in the caches then
 
 template <class T, class Cell> struct Course : PackedWeights<T, Cell> {
   static constexpr int L = LANES<T>, SHIFT = Cell::H_FIRST - Cell::X_FIRST;
   using Weights = PackedWeights<T, Cell>;
   using Weights::s, Weights::panels, Weights::of_x, Weights::of_h, Weights::normed, Weights::reset_before, Weights::numbers;
-  using Weights::Weights;
+
+  const Saved kept;
+  const bool past;  // whether that goes past the caches; whole normed rows are as fast through them, or faster
+
+  explicit Course(const Scan<T>& s)
+      : Weights(s), kept(Saved::of(s)),
+        past(PASSES && s.saved && !into_m() && s.batch * s.time * saved_width() * long(sizeof(T)) > STAYS) {}
+  long saved_width() const { return Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden; }
 
   // What the options change of the plain cell's sizes and order.
   long width() const { return Cell::OPTIONS ? s.output : s.hidden; }
@@ -25,7 +33,7 @@ template <class T, class Cell> struct Course : PackedWeights<T, Cell> {
 
   long most_rows() const { return most_in_team() > 1 ? s.batch : ceil_div(s.batch, s.threads); }
   bool few() const { return ceil_div(s.batch, s.threads) <= FEW_ROWS; }
-  bool large() const { return !Cell::OPTIONS && !few() && numbers() * long(sizeof(T)) >= 4 * FAR; }
+  bool large() const { return of_x.tiled && !Cell::OPTIONS && !few() && numbers() * long(sizeof(T)) >= 4 * FAR; }
   bool early() const { return few() || large(); }  // whether the input's product is done ahead
   long ahead() const { return std::min(s.time, few() ? STEPS_AHEAD : large() ? BLOCK_AHEAD : 1); }
   // Of a row of z: of all its panels, where they are needed together.

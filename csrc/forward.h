@@ -28,9 +28,8 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
   using Order::hidden_stride, Order::normed, Order::apart, Order::reset_before, Order::h_gates, Order::numbers;
   using Order::lay_out, Order::fill, Order::balance, Order::balanced, Order::width, Order::whole, Order::into_m, Order::few;
   using Order::large, Order::early, Order::ahead, Order::together, Order::most_rows, Order::most_in_team, Order::z_stride;
-  using Order::z_row, Order::z_step;
+  using Order::z_row, Order::z_step, Order::kept, Order::past, Order::saved_width;
   const long stride;  // of h
-  const Saved kept;
   const T zero[WIDEST * L]{};
 
   // One thread's scratch.
@@ -44,7 +43,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
 
  public:
   explicit Forward(const Scan<T>& s)
-      : Order(s), stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride), kept(Saved::of(s)) {}
+      : Order(s), stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride) {}
 
   // The weights as the products want them; `run` does it for itself where they are not packed before.
   size_t pack(char* to) {
@@ -106,6 +105,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       step(rows, o, t, live, all);
       leave_all(rows, o, t, live);
     }
+    if (past) settle();
   }
 
   void enter_all(const Walk<T>& rows, const Own& o) const {
@@ -126,7 +126,8 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
   // They meet at every step, which must cost less than it saves.
   int team_size() const {
     const int most = most_in_team();
-    return most > 1 && meeting_pays(double(s.batch) * h_gates() * s.hidden * s.hidden) ? most : 1;
+    const double units = double(s.batch) * s.hidden;
+    return most > 1 && meeting_pays(units * h_gates() * s.hidden, s.time, units / 2 * sizeof(T)) ? most : 1;
   }
 
   void as_a_team(const Own* own, int wanted, const Rounds& input, const Rounds& stepped) const {
@@ -161,6 +162,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
         meeting.wait(thread, threads);
         if (thread == 0) leave_all(rows, o, t, live);
       }
+      if (past) settle();
     });
   }
 
@@ -232,7 +234,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       } else if constexpr (Cell::UNITS > 1 && !Cell::OPTIONS) {
         activated(rows, o, t, live, u, z, z_row);
       } else {
-        pointwise(rows, o, t, live, u, z, z_row);
+        past ? pointwise<PASSES>(rows, o, t, live, u, z, z_row) : pointwise<false>(rows, o, t, live, u, z, z_row);
       }
     });
     if (into_m()) finish(rows, o, t, live, seen, z_first, z_row);
@@ -291,7 +293,6 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
   T* saved_of(const Walk<T>& rows, long t, long r) const {
     return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width() : nullptr;
   }
-  long saved_width() const { return Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden; }
 
   // Of panel u, all rows of the plain RNN: h' = f(z). Which f is asked once: asked for each vector, they wait for each other.
   void activated(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
@@ -312,6 +313,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
   }
 
   // Of panel u, all rows.
+  template <bool PAST>
   void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
     const long first = panels.first(u), count = panels.width(u);
     const bool zoned = Cell::OPTIONS && s.options.zoned;
@@ -324,7 +326,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
       by_units([&](long v, auto n) {
         const long j = first + v, i = r * stride + j;
-        Spot<T> at{};
+        Spot<T, PAST> at{};
         if (Cell::OPTIONS) at.j = j, at.raw = kept.raw;
         if (zoned && Cell::STATES > 1) at.kept = keep_c(j);
         const Vec<T> old = load(o.h[0] + i);
@@ -336,7 +338,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
         }
         store(o.h[1] + i, h);
         store(y + j, h, n);
-        for (int k = 0; saved && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
+        for (int k = 0; saved && !PAST && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
       });
     };
     if constexpr (Cell::UNITS > 1) {

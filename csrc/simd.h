@@ -46,6 +46,21 @@ template <class T> inline Vec<T> splat(T s) { return s - Vec<T>{}; }  // s - 0 k
 template <class T> inline Vec<T> load(const T* p) { return *reinterpret_cast<const typename Simd<T>::Loose*>(p); }
 template <class T> inline void store(T* p, Vec<T> v) { *reinterpret_cast<typename Simd<T>::Loose*>(p) = v; }
 
+// A vector that fills a line goes past the caches, which then need not read what it is written over: where more is kept
+// than they hold. `settle` before another thread reads it.
+constexpr bool PASSES = VECTOR_BYTES == 64;
+template <class T> OST_INLINE void store_past(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  if (reinterpret_cast<uintptr_t>(p) % sizeof v == 0) return _mm512_stream_si512((__m512i*)p, (__m512i)v);
+#endif
+  store(p, v);
+}
+OST_INLINE void settle() {
+#if defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+
 #if defined(__AVX2__) && !defined(__AVX512F__)
 // All bits of the first n lanes.
 OST_INLINE __m256i first_lanes(int n, float) {

@@ -6,7 +6,7 @@
 
 namespace {
 
-template <class T> struct Spot {
+template <class T, bool PAST = false> struct Spot {
   long j;         // the first of its units
   Vec<T> kept;    // zoneout of c: how much stays
   int raw;        // the slot that keeps c~ or h~
@@ -16,6 +16,8 @@ template <class T> struct Spot {
   OST_INLINE Vec<T> mix(Vec<T> old, Vec<T> made) const {
     return kept * old + (T(1) - kept) * made;
   }
+  // What the backward needs: past the caches, or not.
+  static OST_INLINE void keep(T* to, Vec<T> v, int n) { PAST && n == LANES<T> ? store_past(to, v) : store(to, v, n); }
   static OST_INLINE void add(T* sum, Vec<T> v, int n) { store(sum, load(sum, n) + v, n); }
 };
 

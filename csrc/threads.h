@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <thread>
 #ifdef OST_STD_THREADS
 #include <vector>
@@ -102,32 +103,58 @@ class Meeting {
   }
 };
 
-// Nanoseconds that two threads take to meet: measured once, the best of a few times.
-inline double meeting_time() {
-  static const double measured = [] {
-    constexpr int TIMES = 200;
-    double best = 1e9;
-    for (int round = 0; round < 5; ++round) {
-      Meeting meeting;
-      team_of(2, [&](int thread, int threads) {
-        meeting.wait(thread, threads);
-        const auto start = std::chrono::steady_clock::now();
-        for (int i = 0; i < TIMES; ++i) meeting.wait(thread, threads);
-        const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - start;
-        if (thread == 0 && threads > 1) best = std::min(best, taken.count() / TIMES);
-      });
-    }
-    Teams::forget();
-    return best;
-  }();
-  return measured;
-}
+// Nanoseconds that two threads take to meet and to read what each has written for the other. Rented processors move: for
+// some seconds they are one core's two threads, and then two cores far apart, ten times as slow. So it is measured again
+// after so much work that it costs a fiftieth of it.
+class MeetingTime {
+  static constexpr int TIMES = 32, LINES = 4, SELDOM = 50;
+  static inline std::atomic<double> taken_{0};
+  static inline std::atomic<long> due_{0};  // nanoseconds of work until then
 
-// Whether to share so many multiplications out between two threads that meet afterwards.
-inline bool meeting_pays(double multiplications) {
+  struct alignas(64) Line {
+    std::atomic<int> number{0};
+  };
+  static double measured() {
+    using Clock = std::chrono::steady_clock;
+    Meeting meeting;
+    Line lines[2][2][LINES];
+    double taken = 1e6;  // where there is no second thread
+    team_of(2, [&](int thread, int threads) {
+      meeting.wait(thread, threads);
+      const auto start = Clock::now();
+      for (int i = 0; threads > 1 && i < TIMES; ++i) {
+        for (Line& line : lines[i % 2][thread]) line.number.store(i, std::memory_order_relaxed);
+        meeting.wait(thread, threads);
+        for (Line& line : lines[i % 2][1 - thread]) line.number.load(std::memory_order_relaxed);
+      }
+      if (thread == 0 && threads > 1) taken = std::chrono::duration<double, std::nano>(Clock::now() - start).count() / TIMES;
+    });
+    return taken;
+  }
+
+ public:
+  // With so many bytes to read, ahead of so many nanoseconds of work.
+  static double with(double bytes, double work) {
+    if (due_.fetch_sub(long(work)) <= long(work)) {
+      const bool first = taken_.load() == 0;
+      due_.store(std::numeric_limits<long>::max() / 2);  // not by two at once
+      const double taken = measured();
+      if (first) Teams::forget();  // threads that were just made are late
+      taken_.store(taken), due_.store(long(SELDOM * TIMES * taken));
+    }
+    constexpr double EACH = 0.06;  // of a line, beside the time with LINES
+    return taken_.load() * (1 + EACH * (bytes / sizeof(Line) - LINES));
+  }
+};
+
+// Whether to share so many multiplications of each of some steps out between two threads that meet after each, and then
+// read so many bytes from each other.
+inline bool meeting_pays(double multiplications, long steps, double bytes) {
   if (Teams::left_alone()) return false;
   constexpr double EACH = 0.03;  // nanoseconds: what one costs where a single row is multiplied
-  return multiplications * EACH / 2 > 1.5 * meeting_time();
+  constexpr double IN_LAYER = 2.2;  // a meeting there beside one here: its threads do not come at the same time
+  const double work = multiplications * EACH;
+  return work / 2 > IN_LAYER * MeetingTime::with(bytes, work * steps);
 }
 
 }  // namespace

@@ -92,6 +92,26 @@ def test_weights_larger_than_a_cache_equal_the_reference(kind):
         compare(inputs, plan, 1e-5, plain=True)
 
 
+@pytest.mark.parametrize("hidden", [64, 70])
+@pytest.mark.parametrize("kind", [ost.LSTM, ost.GRU])
+def test_what_is_kept_is_the_same_where_it_is_more_than_the_caches_hold(kind, hidden):
+    """Above 20 MB it is stored past them. A batch and its two halves, which are below: the same rows, bit by bit."""
+    torch.manual_seed(4)
+    layer = kind(3, hidden, batch_first=True)
+    x, weights = torch.randn(400, 60, 3, requires_grad=True), torch.randn(400, 60, hidden)
+    y = layer(x)[0]
+    y.backward(weights)
+    whole, sums = x.grad, [p.grad for p in layer.parameters()]
+    layer.zero_grad(), setattr(x, "grad", None)
+    for half in (slice(200), slice(200, 400)):
+        part = layer(x[half])[0]
+        assert torch.equal(part, y[half])
+        part.backward(weights[half])
+    assert torch.equal(x.grad, whole)
+    for p, s in zip(layer.parameters(), sums, strict=True):
+        assert (p.grad - s).abs().max() <= 1e-5 * s.abs().max()
+
+
 @pytest.mark.parametrize("activation", kernel.ACTIVATIONS)
 def test_every_activation_of_the_rnn(activation):
     torch.manual_seed(1)

@@ -20,7 +20,8 @@ template <class T, bool WITH> struct Gru {
   static constexpr int dz_of_h(int gate) { return gate; }
 
   // With the reset before the product slot r is that gate itself, and n's product lies in `at.row`.
-  static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V h, T*, T* saved, int lanes) {
+  template <bool PAST>
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V h, T*, T* saved, int lanes) {
     constexpr int L = LANES<T>;
     const bool before = WITH && s.options.reset_before;
     const V r = before ? load(z + L) : sigmoid_of<T>(load(z + L)), u = sigmoid_of<T>(load(z + 2 * L));
@@ -28,8 +29,8 @@ template <class T, bool WITH> struct Gru {
     const V n = tanh_of<T>(load(z) + (before ? q : r * q));
     if (saved) {
       const long H = s.hidden;
-      store(saved, r, lanes), store(saved + H, u, lanes), store(saved + 2 * H, n, lanes);
-      if (!before) store(saved + 3 * H, q, lanes);
+      at.keep(saved, r, lanes), at.keep(saved + H, u, lanes), at.keep(saved + 2 * H, n, lanes);
+      if (!before) at.keep(saved + 3 * H, q, lanes);
     }
     return n + u * (h - n);
   }

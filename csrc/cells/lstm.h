@@ -18,7 +18,8 @@ template <class T, bool WITH> struct Lstm {
   static constexpr int dz_of_h(int gate) { return gate; }
 
   // h', or o alone where the norm of the whole row of c' has to come first.
-  static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T* c, T* saved, int n) {
+  template <bool PAST>
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V, T* c, T* saved, int n) {
     constexpr int L = LANES<T>;
     const long H = s.hidden;
     const T* p = WITH && s.options.peephole ? s.options.peephole + at.j : nullptr;
@@ -33,9 +34,9 @@ template <class T, bool WITH> struct Lstm {
     const V c2 = WITH && s.options.zoned ? at.mix(old, c1) : c1;
     store(c, c2);
     if (saved) {
-      store(saved, i, n), store(saved + H, f, n), store(saved + 2 * H, g, n);
-      store(saved + 3 * H, o, n), store(saved + 4 * H, c2, n);
-      if (WITH && s.options.zoned) store(saved + at.raw * H, c1, n);
+      at.keep(saved, i, n), at.keep(saved + H, f, n), at.keep(saved + 2 * H, g, n);
+      at.keep(saved + 3 * H, o, n), at.keep(saved + 4 * H, c2, n);
+      if (WITH && s.options.zoned) at.keep(saved + at.raw * H, c1, n);
     }
     if (WITH && s.options.normed()) {
       store(at.row + at.j, c1);

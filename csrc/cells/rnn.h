@@ -48,7 +48,8 @@ template <class T, bool WITH> struct Rnn {
     }
   }
 
-  static OST_INLINE V forward(const Scan<T>& s, const Spot<T>& at, const T* z, V, T*, T* saved, int n) {
+  template <bool PAST>
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V, T*, T* saved, int n) {
     const V h = activate(s.activation, load(z));
     if (WITH && saved && s.options.zoned) store(saved + at.raw * s.hidden, h, n);
     return h;
