@@ -28,7 +28,8 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
   using Order::hidden_stride, Order::normed, Order::apart, Order::reset_before, Order::h_gates, Order::numbers;
   using Order::lay_out, Order::fill, Order::balance, Order::balanced, Order::width, Order::whole, Order::into_m, Order::few;
   using Order::large, Order::early, Order::ahead, Order::together, Order::most_rows, Order::most_in_team, Order::z_stride;
-  using Order::z_row, Order::z_step, Order::kept, Order::past, Order::saved_width;
+  using Order::z_row, Order::z_step, Order::kept, Order::past, Order::saved_width, Order::saved_of, Order::team_size;
+  using Order::by_two, Order::row_times_two;
   const long stride;  // of h
   const T zero[WIDEST * L]{};
 
@@ -123,13 +124,6 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
 
   // All rows shared by a team -----------------------------------------------------------------------
 
-  // They meet at every step, which must cost less than it saves.
-  int team_size() const {
-    const int most = most_in_team();
-    const double units = double(s.batch) * s.hidden;
-    return most > 1 && meeting_pays(units * h_gates() * s.hidden, s.time, units / 2 * sizeof(T)) ? most : 1;
-  }
-
   void as_a_team(const Own* own, int wanted, const Rounds& input, const Rounds& stepped) const {
     Scan<T> alone = s;
     alone.threads = 1;
@@ -185,8 +179,8 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       live = rows.live(t + i, live);
       steps[i] = {gather(rows, o, t + i, live), live};
     }
-    share.run(t / ahead(), false, [&](long u) {  // calls for tiles alone: in vectors not measured
-      const T* next = of_x.tiled && u + 1 < panels.count() ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
+    share.run(t / ahead(), false, [&](long u) {
+      const T* next = u + 1 < panels.count() ? W + panels.offset(u + 1, of_x, Cell::X_GATES) : nullptr;
       for (long i = 0; i < count; ++i)
         input(steps[i].x, o, steps[i].live, u, o.z + i * z_step() + panels.z_offset(u), next);
     });
@@ -198,15 +192,19 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       const T* x = s.x + b * s.x_row + rows.place(r, t) * s.x_step;
       T* z = o.z + r * ahead() * width;
       const Left<T> steps(of_x, n, x, s.reverse ? -s.x_step : s.x_step, o.x_room[0]);
-      for (long u = share.first; u < share.last; ++u) {
-        const int Q = Cell::X_GATES * panels.units(u);
-        const long at = panels.z_offset(u), wide = Cell::Z * panels.units(u) * L * sizeof(T);
-        const T* init = normed() ? zero : bias + at;  // norm: bias later
-        for (long i = 0; i < n; ++i) std::memcpy(z + i * width + at, init, wide);
-        const T* w = W + panels.offset(u, of_x, Cell::X_GATES);
-        T* to = z + at + Cell::X_FIRST * L;
-        steps.times(of_x, n, w, Q, to, width, to, width, *o.shapes);
-      }
+      share.by_twos(false, [&](long u, long v) {
+        const bool both = n == 1 && by_two(of_x, Cell::X_GATES, u, v);
+        for (long each : {u, v}) {
+          if (each < 0) break;
+          const int Q = Cell::X_GATES * panels.units(each);
+          const long at = panels.z_offset(each), wide = Cell::Z * panels.units(each) * L * sizeof(T);
+          const T* init = normed() ? zero : bias + at;  // norm: bias later
+          for (long i = 0; i < n; ++i) std::memcpy(z + i * width + at, init, wide);
+          T* to = z + at + Cell::X_FIRST * L;
+          if (!both) steps.times(of_x, n, W + panels.offset(each, of_x, Cell::X_GATES), Q, to, width, to, width, *o.shapes);
+        }
+        if (both) row_times_two(steps, of_x, W, Cell::X_GATES, u, v, z + Cell::X_FIRST * L);
+      });
     }
   }
 
@@ -218,15 +216,15 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
     T* z_first = early() ? o.z + t % ahead() * z_step() : o.z;
     // Up at one step and down at the next: what was used last is still in the caches.
     const bool down = t % 2;
-    share.run(t, down, [&](long u) {
-      T* z = early() || whole() ? z_first + panels.z_offset(u) : o.z;
-      if (together()) {
-        const T *w = W + panels.offset(u, of_x, Cell::X_GATES), *m = R + panels.offset(u, of_h, h_gates());
-        two_products<Order::SHIFT>(live, x.with(of_x, w), h.with(of_h, m), h_gates() * panels.units(u),
-                                   bias + panels.z_offset(u), z, z_row);
-      } else {
-        one_by_one(x, h, o, live, u, z, z_row, down);
-      }
+    const auto place = [&](long u) { return early() || whole() ? z_first + panels.z_offset(u) : o.z; };
+    const auto products = [&](long u) {
+      if (!together()) return one_by_one(x, h, o, live, u, place(u), z_row, down);
+      const T *w = W + panels.offset(u, of_x, Cell::X_GATES), *m = R + panels.offset(u, of_h, h_gates());
+      two_products<Order::SHIFT>(live, x.with(of_x, w), h.with(of_h, m), h_gates() * panels.units(u),
+                                 bias + panels.z_offset(u), place(u), z_row);
+    };
+    const auto stages = [&](long u) {
+      const T* z = place(u);
       if (whole()) return;
       if (into_m()) {
         for (long r = 0; r < live; ++r)
@@ -236,7 +234,17 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
       } else {
         past ? pointwise<PASSES>(rows, o, t, live, u, z, z_row) : pointwise<false>(rows, o, t, live, u, z, z_row);
       }
-    });
+    };
+    if (live == 1 && few() && !whole()) {
+      share.by_twos(down, [&](long u, long v) {
+        const bool both = by_two(of_h, h_gates(), u, v);
+        if (both) row_times_two(h, of_h, R, h_gates(), u, v, z_first + Cell::H_FIRST * L);
+        for (long each : {u, v})
+          if (each >= 0) both ? void() : products(each), stages(each);
+      });
+    } else {
+      share.run(t, down, [&](long u) { products(u), stages(u); });
+    }
     if (into_m()) finish(rows, o, t, live, seen, z_first, z_row);
     T* old = o.h[0];
     o.h[0] = o.h[1], o.h[1] = old;
@@ -289,10 +297,6 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
     return {of_x, live, s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step, s.x_row, o.x_room[i]};
   }
 
-  // What is kept of row r's step, or null.
-  T* saved_of(const Walk<T>& rows, long t, long r) const {
-    return s.saved ? s.saved + (rows.rows[r] * s.time + rows.place(r, t)) * saved_width() : nullptr;
-  }
 
   // Of panel u, all rows of the plain RNN: h' = f(z). Which f is asked once: asked for each vector, they wait for each other.
   void activated(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {

@@ -151,6 +151,34 @@ void two_products(long rows, Factors<T> one, Factors<T> two, int Q, const T* ini
   });
 }
 
+// One row times two panels of Q vectors, each on top of its z. Its sums are chains, each link of which waits for the one
+// before: two panels' side by side take the time of one's, until the second cache has no more to give.
+template <class T, int Q>
+__attribute__((noinline)) void row_by_two(const Factors<T>& one, const T* __restrict second, T* z, T* beside) {
+  constexpr int L = LANES<T>;
+  const T *__restrict a = one.a, *__restrict panel = one.panel;
+  Vec<T> acc[2][Q];
+#pragma GCC unroll 4
+  for (int q = 0; q < Q; ++q) acc[0][q] = load(z + q * L), acc[1][q] = load(beside + q * L);
+  for (long k = 0; k < one.K; ++k, a += one.step, panel += Q * L, second += Q * L) {
+    const Vec<T> s = splat(*a);
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) acc[0][q] += s * load(panel + q * L);
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) acc[1][q] += s * load(second + q * L);
+  }
+#pragma GCC unroll 4
+  for (int q = 0; q < Q; ++q) store(z + q * L, acc[0][q]), store(beside + q * L, acc[1][q]);
+}
+template <class T> void row_by_two(const Factors<T>& one, const T* second, int Q, T* z, T* beside) {
+  switch (Q) {
+    case 1: return row_by_two<T, 1>(one, second, z, beside);
+    case 2: return row_by_two<T, 2>(one, second, z, beside);
+    case 3: return row_by_two<T, 3>(one, second, z, beside);
+    default: return row_by_two<T, 4>(one, second, z, beside);
+  }
+}
+
 template <class T> inline long padded(long n) { return ceil_div(n, LANES<T>) * LANES<T>; }
 
 // A row of so many numbers in whole vectors, and one more where rows would lie so that they share few places of a cache.

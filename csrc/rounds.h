@@ -75,6 +75,13 @@ struct Share {
     if (rounds) return rounds->run(thread, threads, round, down, f);
     for (long i = 0; i < last - first; ++i) f(down ? last - 1 - i : first + i);
   }
+  // Two at a time, where a share is fixed: f(piece, the next one or -1).
+  template <class F> void by_twos(bool down, const F& f) const {
+    for (long i = 0; i < last - first; i += 2) {
+      const long j = i + 1 < last - first ? i + 1 : -1;
+      f(down ? last - 1 - i : first + i, j < 0 ? j : down ? last - 1 - j : first + j);
+    }
+  }
 };
 
 }  // namespace
