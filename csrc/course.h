@@ -17,6 +17,7 @@ template <class T, class Cell> struct Course : PackedWeights<T, Cell> {
   static constexpr int L = LANES<T>, SHIFT = Cell::H_FIRST - Cell::X_FIRST;
   using Weights = PackedWeights<T, Cell>;
   using Weights::s, Weights::panels, Weights::of_x, Weights::of_h, Weights::normed, Weights::reset_before, Weights::numbers;
+  using Weights::h_gates;
 
   const Saved kept;
   const bool past;  // whether that goes past the caches; whole normed rows are as fast through them, or faster
