@@ -46,12 +46,14 @@ OST_INLINE void add_product(long K, const T* __restrict a, long row, long step, 
                             Vec<T> (&acc)[R][Z], const T* next, long lines) {
   constexpr int L = LANES<T>, IN_LINE = LINE / int(sizeof(T));
   for (long k = 0; k < K; ++k, a += step, panel += Q * L) {
+    // Calls come first: a question between a load and its use makes the compiler keep the load in a register, where
+    // sixteen are one too few for four vectors of three rows.
+    if (FETCH && k < lines) __builtin_prefetch(next + k * IN_LINE, 0, 2);
+#pragma GCC unroll 4
+    for (int i = 0; FETCH && NEAR && i < Q * L; i += IN_LINE) __builtin_prefetch(panel + NEAR * Q * L + i, 0, 3);
     Vec<T> b[Q];
 #pragma GCC unroll 4
     for (int q = 0; q < Q; ++q) b[q] = load(panel + q * L);
-#pragma GCC unroll 4
-    for (int i = 0; FETCH && NEAR && i < Q * L; i += IN_LINE) __builtin_prefetch(panel + NEAR * Q * L + i, 0, 3);
-    if (FETCH && k < lines) __builtin_prefetch(next + k * IN_LINE, 0, 2);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec<T> s = splat(a[r * row]);
