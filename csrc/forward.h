@@ -31,6 +31,8 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
   using Order::z_row, Order::z_step, Order::kept, Order::past, Order::saved_width, Order::saved_of, Order::team_size;
   using Order::by_two, Order::row_times_two;
   const long stride;  // of h
+  enum Part { ALL, BEGIN, END };
+  template <Part P> using Step = std::integral_constant<Part, P>;
   const T zero[WIDEST * L]{};
 
   // One thread's scratch.
@@ -224,7 +226,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
                                  bias + panels.z_offset(u), place(u), z_row);
     };
     const auto stages = [&](long u) {
-      const T* z = place(u);
+      T* z = place(u);
       if (whole()) return;
       if (into_m()) {
         for (long r = 0; r < live; ++r)
@@ -316,13 +318,15 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
     });
   }
 
-  // Of panel u, all rows.
+  // Of panel u, all rows. Where a cell has two activations one after the other, one vector's wait for each other longer than
+  // a processor looks ahead: of several rows it is begun for all and then ended for all (with AVX-512 that gains nothing).
   template <bool PAST>
-  void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
+  __attribute__((noinline)) void pointwise(const Walk<T>& rows, const Own& o, long t, long live, long u, T* z, long z_row) const {
     const long first = panels.first(u), count = panels.width(u);
     const bool zoned = Cell::OPTIONS && s.options.zoned;
     const long onward = s.reverse ? -saved_width() : saved_width(), hidden = s.hidden;
-    const auto row = [&](long r, auto by_units) {
+    const auto row = [&](long r, auto by_units, auto whole_or_part) {
+      constexpr Part part = decltype(whole_or_part)::value;
       const long b = rows.rows[r], p = rows.place(r, t);
       T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
       T* saved = s.saved ? s.saved + (b * s.time + p) * saved_width() : nullptr;
@@ -332,24 +336,37 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
         const long j = first + v, i = r * stride + j;
         Spot<T, PAST> at{};
         if (Cell::OPTIONS) at.j = j, at.raw = kept.raw;
-        if (zoned && Cell::STATES > 1) at.kept = keep_c(j);
+        if (zoned && Cell::STATES > 1 && part != END) at.kept = keep_c(j);
         const Vec<T> old = load(o.h[0] + i);
-        const T* sums = z + r * z_row + v * Cell::Z;
-        Vec<T> h = Cell::forward(s, at, sums, old, c ? c + j : nullptr, saved ? saved + j : nullptr, n);
+        T *sums = z + r * z_row + v * Cell::Z, *to = saved ? saved + j : nullptr;
+        Vec<T> h;
+        if constexpr (part == ALL) {
+          h = Cell::forward(this->s, at, sums, old, c ? c + j : nullptr, to, n);
+        } else if constexpr (part == BEGIN) {
+          const Half<T> half = Cell::begin(this->s, at, sums, old, c ? c + j : nullptr, to, n);
+          store(sums, half.inner), store(sums + L, half.gate);
+        } else {
+          h = Cell::end(this->s, at, Half<T>{load(sums), load(sums + L)}, old, to, n);
+        }
+        for (int k = 0; part != END && saved && !PAST && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
+        if (part == BEGIN) return;
         if (zoned) {
           const Vec<T> k = keep_h(j);
           h = k * old + (T(1) - k) * h;
         }
         store(o.h[1] + i, h);
         store(y + j, h, n);
-        for (int k = 0; saved && !PAST && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
       });
     };
     if constexpr (Cell::UNITS > 1) {
-      for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { by_vectors<T>(count, f); });
+      for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { by_vectors<T>(count, f); }, Step<ALL>{});
     } else {  // one vector: its width is asked once, and the activations' constants stay in registers
       by_vectors<T>(count, [&](long, auto n) {
-        for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { f(0, n); });
+        const auto all_rows = [&](auto part) {
+          for (long r = 0; r < live; ++r) row(r, [&](const auto& f) { f(0, n); }, part);
+        };
+        if (MANY_REGISTERS || live == 1) return all_rows(Step<ALL>{});
+        if constexpr (!MANY_REGISTERS) all_rows(Step<BEGIN>{}), all_rows(Step<END>{});
       });
     }
   }

@@ -164,60 +164,81 @@ OST_INLINE Vec<float> within(Vec<float> x, float most) {
 #endif
 }
 
-// 2^r for |r| <= 1/2 within 1e-7, and 1 at 0: least largest relative error (Lawson 1961).
+// Where a register's numbers can be chosen by others, 2^x is one of so many powers of two, 0 to 1 apart, times a small one.
+#if defined(__AVX512F__)
+constexpr int STEP_BITS = 5;
+#elif defined(__AVX2__)
+constexpr int STEP_BITS = 3;
+#else
+constexpr int STEP_BITS = 0;
+#endif
+constexpr int MANTISSA = 23, STEPS = 1 << STEP_BITS;
+
+// 2^r for |r| <= 1 / (2 STEPS), within 1e-7 and 1 at 0: least largest relative error (Lawson 1961).
 OST_INLINE Vec<float> small_power(Vec<float> r) {
+#if defined(__AVX512F__)
+  return (r * 2.4022650695910071e-1f + 6.931573404593462e-1f) * r + 1.0f;
+#elif defined(__AVX2__)
+  return ((r * 5.549622241689164e-2f + 2.402576313011360e-1f) * r + 6.931472142619245e-1f) * r + 1.0f;
+#else
   Vec<float> p = splat(1.326472731307149e-3f);
   p = p * r + 9.671512991189957e-3f;
   p = p * r + 5.550733581185341e-2f;
   p = p * r + 2.4022242426872253e-1f;
   p = p * r + 6.931470036506653e-1f;
   return p * r + 1.0f;
+#endif
 }
 
-#if defined(__AVX512F__)
-// The bits of 2^(i / 32), less i where they take on those of a whole number of 32nds.
+#if defined(__AVX2__)
+// The bits of 2^(i / STEPS), less i where they take on those of a whole number of steps.
 struct Powers {
-  alignas(64) int32_t bits[32];
+  alignas(64) int32_t bits[STEPS];
 };
-constexpr int STEP_BITS = 5, MANTISSA = 23;
 constexpr Powers POWERS = [] {
   Powers all{};
-  double root = 2;  // 2^(1/32), by taking the root five times
+  double root = 2;  // 2^(1 / STEPS), by taking the root so many times
   for (int i = 0; i < STEP_BITS; ++i) {
     double x = root;
     for (int k = 0; k < 60; ++k) x = (x + root / x) / 2;
     root = x;
   }
   double power = 1;
-  for (int i = 0; i < 32; ++i, power *= root) {
+  for (int i = 0; i < STEPS; ++i, power *= root) {
     const double scaled = (power - 1) * (1 << MANTISSA);
     all.bits[i] = (127 << MANTISSA) + int32_t(scaled + 0.5) - (i << (MANTISSA - STEP_BITS));
   }
   return all;
 }();
+// Each lane's power: its last bits say which.
+OST_INLINE Simd<float>::Int power_of(Simd<float>::Int which) {
+  using I = Simd<float>::Int;
+#if defined(__AVX512F__)
+  const auto table = [](int i) { return _mm512_load_si512(POWERS.bits + i); };
+  return (I)_mm512_permutex2var_epi32(table(0), (__m512i)which, table(16));
+#else
+  return (I)_mm256_permutevar8x32_epi32(_mm256_load_si256((const __m256i*)POWERS.bits), (__m256i)which);
+#endif
+}
 #endif
 
-// exp(k x) = 2^n 2^r, n = round(k x / ln 2), |r| <= 1/2. NaN stays NaN; out of range gives a number next to the
+// exp(k x) = 2^n 2^r, n = k x / ln 2 to the next step. NaN stays NaN; out of range gives a number next to the
 // largest or smallest there is, which is as good as infinity or 0 for the functions below. k costs nothing.
 //
-// Where a register's numbers can be chosen from two others, n counts 32nds: 2^(n / 32) comes from a table, and 2^r,
-// |r| <= 1/64, takes two products in place of five.
+// n counts steps: where they are smaller than 1, 2^(n / STEPS) comes from a table, and 2^r takes two or three products.
 OST_INLINE Vec<float> exp_of(Vec<float> x, float k) {
   using V = Vec<float>;
   using I = typename Simd<float>::Int;
   const float by = k * 1.44269504088896341f, most = 125.0f / (by < 0 ? -by : by);
   x = within(x, most);
-#if defined(__AVX512F__)
-  const V magic = splat(393216.0f);  // 1.5 * 2^18: the sum's last bits are n
+  const V magic = splat(float(3 << (MANTISSA - 1 - STEP_BITS)));  // the sum's last bits are n
   const V t = x * by + magic, r = x * by - (t - magic);  // one rounding: the compiler fuses it
-  const V p = (r * 2.4022650695910071e-1f + 6.931573404593462e-1f) * r + 1.0f;  // within 6e-8, and 1 at 0
-  const auto table = [](int i) { return _mm512_load_si512(POWERS.bits + i); };
-  const I power = (I)_mm512_permutex2var_epi32(table(0), (__m512i)t, table(16));
-  return p * (V)(power + ((I)t << (MANTISSA - STEP_BITS)));
+  const V p = small_power(r);
+  const I whole = (I)t << (MANTISSA - STEP_BITS);
+#if defined(__AVX2__)
+  return p * (V)(power_of((I)t) + whole);
 #else
-  const V magic = splat(12582912.0f);  // 1.5 * 2^23: the sum's last bits are n
-  const V t = x * by + magic, r = x * by - (t - magic);
-  return (V)((I)small_power(r) + ((I)t << 23));
+  return (V)((I)p + whole);
 #endif
 }
 OST_INLINE Vec<double> exp_of(Vec<double> x, double k) {

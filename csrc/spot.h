@@ -21,4 +21,9 @@ template <class T, bool PAST = false> struct Spot {
   static OST_INLINE void add(T* sum, Vec<T> v, int n) { store(sum, load(sum, n) + v, n); }
 };
 
+// A step of a cell half made: what its last tanh is of, and the gate that waits for it.
+template <class T> struct Half {
+  Vec<T> inner, gate;
+};
+
 }  // namespace

@@ -21,18 +21,27 @@ template <class T, bool WITH> struct Gru {
 
   // With the reset before the product slot r is that gate itself, and n's product lies in `at.row`.
   template <bool PAST>
-  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V h, T*, T* saved, int lanes) {
+  static OST_INLINE Half<T> begin(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V, T*, T* saved, int lanes) {
     constexpr int L = LANES<T>;
     const bool before = WITH && s.options.reset_before;
     const V r = before ? load(z + L) : sigmoid_of<T>(load(z + L)), u = sigmoid_of<T>(load(z + 2 * L));
     const V q = before ? load(at.row + at.j) : load(z + 3 * L);
-    const V n = tanh_of<T>(load(z) + (before ? q : r * q));
     if (saved) {
       const long H = s.hidden;
-      at.keep(saved, r, lanes), at.keep(saved + H, u, lanes), at.keep(saved + 2 * H, n, lanes);
+      at.keep(saved, r, lanes), at.keep(saved + H, u, lanes);
       if (!before) at.keep(saved + 3 * H, q, lanes);
     }
-    return n + u * (h - n);
+    return {load(z) + (before ? q : r * q), u};
+  }
+  template <bool PAST>
+  static OST_INLINE V end(const Scan<T>& s, const Spot<T, PAST>& at, Half<T> half, V h, T* saved, int lanes) {
+    const V n = tanh_of<T>(half.inner);
+    if (saved) at.keep(saved + 2 * s.hidden, n, lanes);
+    return n + half.gate * (h - n);
+  }
+  template <bool PAST>
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V h, T* c, T* saved, int lanes) {
+    return end(s, at, begin(s, at, z, h, c, saved, lanes), h, saved, lanes);
   }
 
   struct Back { V dz[DZ], dh, dc; };

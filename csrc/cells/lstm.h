@@ -17,9 +17,9 @@ template <class T, bool WITH> struct Lstm {
   static constexpr int dz_of_x(int gate) { return gate; }
   static constexpr int dz_of_h(int gate) { return gate; }
 
-  // h', or o alone where the norm of the whole row of c' has to come first.
+  // Up to c' and o.
   template <bool PAST>
-  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V, T* c, T* saved, int n) {
+  static OST_INLINE Half<T> begin(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V, T* c, T* saved, int n) {
     constexpr int L = LANES<T>;
     const long H = s.hidden;
     const T* p = WITH && s.options.peephole ? s.options.peephole + at.j : nullptr;
@@ -38,11 +38,18 @@ template <class T, bool WITH> struct Lstm {
       at.keep(saved + 3 * H, o, n), at.keep(saved + 4 * H, c2, n);
       if (WITH && s.options.zoned) at.keep(saved + at.raw * H, c1, n);
     }
-    if (WITH && s.options.normed()) {
-      store(at.row + at.j, c1);
-      return o;
-    }
-    return o * tanh_of<T>(c1);
+    return {c1, o};
+  }
+  template <bool PAST> static OST_INLINE V end(const Scan<T>&, const Spot<T, PAST>&, Half<T> half, V, T*, int) {
+    return half.gate * tanh_of<T>(half.inner);
+  }
+  // h', or o alone where the norm of the whole row of c' has to come first.
+  template <bool PAST>
+  static OST_INLINE V forward(const Scan<T>& s, const Spot<T, PAST>& at, const T* z, V h, T* c, T* saved, int n) {
+    const Half<T> half = begin(s, at, z, h, c, saved, n);
+    if (!WITH || !s.options.normed()) return end(s, at, half, h, saved, n);
+    store(at.row + at.j, half.inner);
+    return half.gate;
   }
 
   struct Back { V dz[DZ], dh, dc; };  // dh, dc: what goes on to the step before, without R's part
