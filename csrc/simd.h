@@ -69,6 +69,18 @@ OST_INLINE __m256i first_lanes(int n, float) {
 OST_INLINE __m256i first_lanes(int n, double) {
   return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
 }
+// The first n lanes, fewer than all: a half, a quarter, one. By a mask a store is forty instructions to AMD's processors.
+OST_INLINE void store_halves(float* p, Vec<float> v, int n) {
+  __m128 low = _mm256_castps256_ps128((__m256)v);
+  if (n & 4) _mm_storeu_ps(p, low), low = _mm256_extractf128_ps((__m256)v, 1), p += 4;
+  if (n & 2) _mm_storel_pi((__m64*)p, low), low = _mm_movehl_ps(low, low), p += 2;
+  if (n & 1) _mm_store_ss(p, low);
+}
+OST_INLINE void store_halves(double* p, Vec<double> v, int n) {
+  __m128d low = _mm256_castpd256_pd128((__m256d)v);
+  if (n & 2) _mm_storeu_pd(p, low), low = _mm256_extractf128_pd((__m256d)v, 1), p += 2;
+  if (n & 1) _mm_store_sd(p, low);
+}
 #endif
 
 // The first n lanes (1 <= n <= LANES): memory past them is neither read nor written; lanes past them read 0.
@@ -92,8 +104,7 @@ template <class T> OST_INLINE void store(T* p, Vec<T> v, int n) {
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
   else _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
 #elif defined(__AVX2__)
-  if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, first_lanes(n, T()), (__m256)v);
-  else _mm256_maskstore_pd(p, first_lanes(n, T()), (__m256d)v);
+  store_halves(p, v, n);
 #else
   for (int i = 0; i < n; ++i) p[i] = v[i];
 #endif
