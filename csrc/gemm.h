@@ -109,10 +109,11 @@ template <class T, bool FETCH> Inner<T> tile_for(int R, int Q) {
   }
 }
 
-// Any number of rows, in tiles of nearly equal height, at most so many rows in one: f(rows) for each.
+// Any number of rows, in tiles of nearly equal height, at most so many rows in one: f(rows) for each. Four rows in tiles of
+// three are three and one: two of two would have so few sums, twice, that they wait for each other.
 template <class F> OST_INLINE void by_tiles(long rows, long most, const F& f) {
   for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
-    const int R = int((rows + tiles - 1) / tiles);
+    const int R = most == 3 && rows == 4 ? 3 : int((rows + tiles - 1) / tiles);
     f(R), rows -= R;
   }
 }
