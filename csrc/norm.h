@@ -1,8 +1,10 @@
 // Layer norm of one row of numbers (Ba 2016), forward and backward.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
+#include "gemm.h"
 #include "kernels.h"
 #include "simd.h"
 
@@ -19,6 +21,12 @@ template <class T> struct Stats {
 template <class T> inline T total(Vec<T> v) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) return _mm512_reduce_add_ps((__m512)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  }
 #endif
   alignas(VECTOR_BYTES) T lanes[LANES<T>];
   store(lanes, v);
@@ -59,12 +67,17 @@ template <class T> struct Moments {
 
 // Of the first SLOTS slots of a row whose vectors of units have EACH side by side.
 template <int SLOTS, int EACH, class T> Stats<T> stats_of(const T* z, long units) {
-  Moments<T> moments[2];  // two sums, which do not wait for each other
+  constexpr int SUMS = MANY_REGISTERS ? 2 : std::min(SLOTS, 4);  // which do not wait for each other; a narrow vector's are longer
+  Moments<T> moments[SUMS];
   by_vectors<T>(units, [&](long j, auto n) {
-    if (j == 0) moments[0].begin(load(z), n), moments[1] = moments[0];
-    for (int k = 0; k < SLOTS; ++k) moments[k % 2].add(load(z + j * EACH + k * LANES<T>), n);
+    if (j == 0) {
+      moments[0].begin(load(z), n);
+      for (int i = 1; i < SUMS; ++i) moments[i] = moments[0];
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < SLOTS; ++k) moments[k % SUMS].add(load(z + j * EACH + k * LANES<T>), n);
   });
-  moments[0].join(moments[1]);
+  for (int i = 1; i < SUMS; ++i) moments[0].join(moments[i]);
   return moments[0].of(SLOTS * units);
 }
 
