@@ -225,10 +225,14 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       if (zoned) by = keep_h(j) * sum, sum -= by;
       const auto back = Cell::backward(s, spot, saved + j, n, load(y + j, n), load(h0 + j, n), load(c0 + j, n), sum,
                                        dc ? load(dc + j) : Vec<T>{});
+      // Unrolled, back.dz stays in registers.
+#pragma GCC unroll 4
       for (int k = 0; k < Cell::DZ; ++k) store(dz + k * H + j, back.dz[k], n);
+#pragma GCC unroll 4
       for (int k = 0; k < Cell::H_GATES; ++k) store(near + k * H + j, back.dz[k], n);
       store(passed + j, zoned ? back.dh + by : back.dh);
       if (dc) store(dc + j, back.dc);
+#pragma GCC unroll 4
       for (int k = 0; apart && k < Cell::DZ; ++k) own_line(dz + onward + k * H + j);
     });
   }

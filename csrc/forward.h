@@ -348,6 +348,7 @@ template <class T, class Cell> class Forward : Course<T, Cell> {
         } else {
           h = Cell::end(this->s, at, Half<T>{load(sums), load(sums + L)}, old, to, n);
         }
+#pragma GCC unroll 8
         for (int k = 0; part != END && saved && !PAST && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
         if (part == BEGIN) return;
         if (zoned) {
