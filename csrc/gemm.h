@@ -25,11 +25,6 @@ template <class T> using Inner = void (*)(long K, const T* a, long row, long ste
                                          const T* init, long init_row, T* z, long z_row, const T* next, long lines);
 
 constexpr int LINE = 64;                // bytes
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr bool MANY_REGISTERS = true;   // 32 in place of 16
-#else
-constexpr bool MANY_REGISTERS = false;
-#endif
 // So many steps ahead a large panel is called into the first cache; 0: it is not. Beside the few products of a step that
 // sixteen registers hold, the calls take longer than they save: with them LSTM 256 forward takes 3 % longer with AVX2.
 constexpr long NEAR = MANY_REGISTERS ? 8 : 0;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "gemm.h"
 #include "kernels.h"
 #include "simd.h"
 

@@ -16,12 +16,19 @@
 
 namespace {
 
+// STEP_BITS: where a register's numbers can be chosen by others, 2^x is one of 2^STEP_BITS powers, 0 to 1 apart, times a
+// small one (`exp_of`).
 #if defined(__AVX512F__)
-constexpr int VECTOR_BYTES = 64;
+constexpr int VECTOR_BYTES = 64, STEP_BITS = 5;
 #elif defined(__AVX2__)
-constexpr int VECTOR_BYTES = 32;
+constexpr int VECTOR_BYTES = 32, STEP_BITS = 3;
 #else
-constexpr int VECTOR_BYTES = 16;
+constexpr int VECTOR_BYTES = 16, STEP_BITS = 0;
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool MANY_REGISTERS = true;   // 32 in place of 16
+#else
+constexpr bool MANY_REGISTERS = false;
 #endif
 
 template <class T> struct Simd;
@@ -175,14 +182,6 @@ OST_INLINE Vec<float> within(Vec<float> x, float most) {
 #endif
 }
 
-// Where a register's numbers can be chosen by others, 2^x is one of so many powers of two, 0 to 1 apart, times a small one.
-#if defined(__AVX512F__)
-constexpr int STEP_BITS = 5;
-#elif defined(__AVX2__)
-constexpr int STEP_BITS = 3;
-#else
-constexpr int STEP_BITS = 0;
-#endif
 constexpr int MANTISSA = 23, STEPS = 1 << STEP_BITS;
 
 // 2^r for |r| <= 1 / (2 STEPS), within 1e-7 and 1 at 0: least largest relative error (Lawson 1961).
