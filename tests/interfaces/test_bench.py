@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 
@@ -97,13 +96,43 @@ def test_all_take_part_in_every_round_and_nobody_is_always_first(monkeypatch: py
     assert all(len(each) == 6 for each in times.rounds.values())
 
 
-def test_slow_rows_get_fewer_rounds_and_short_runs_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "SLOW", 0.01)
-    found = clock.in_turns({OURS: lambda _: time.sleep(0.006), "a": lambda _: time.sleep(0.006)}, rounds=9)
-    assert len(found.rounds[OURS]) == clock.FEW
+class Hand:
+    """A clock moved by hand: what a busy machine does to the real one is not what is tested."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
+    hand = Hand()
+    monkeypatch.setattr(clock, "time", hand)
+    return hand
+
+
+@pytest.mark.parametrize(("share", "rounds"), [(0.4, 9), (0.6, clock.FEW)])
+def test_slow_rows_get_fewer_rounds(share: float, rounds: int, hand: Hand) -> None:
+    each = share * clock.SLOW
+    found = clock.in_turns({OURS: lambda _: hand.sleep(each), "a": lambda _: hand.sleep(each)}, rounds=9)
+    assert len(found.rounds[OURS]) == rounds
+
+
+def test_short_runs_are_repeated_and_one_interruption_changes_nothing(hand: Hand) -> None:
     calls = count()
-    clock.in_turns({OURS: lambda _: next(calls)}, rounds=1)
-    assert next(calls) > 100
+    each = clock.SAMPLE / 50
+
+    def interrupted(_: int) -> None:
+        hand.sleep(3 * clock.SAMPLE if next(calls) == clock.WARM_UP - 1 else each)
+
+    found = clock.in_turns({OURS: interrupted}, rounds=2)
+    assert next(calls) == clock.WARM_UP + 2 * (1 + 50)  # a run this short is made once before its clock starts
+    assert found.rounds[OURS] == pytest.approx([each, each])
 
 
 @pytest.mark.parametrize("seconds", [clock.SAMPLE / 10, clock.SAMPLE * 2])
