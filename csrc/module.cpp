@@ -10,6 +10,7 @@
 #include "hash.h"
 #include "peak.h"
 #include "stack.h"
+#include "straight.h"
 #include "stream.h"
 
 using Array = nb::ndarray<nb::ro, nb::device::cpu>;
@@ -460,6 +461,24 @@ NB_MODULE(_kernels, m) {
         "For tests: whether memory that is handed out is full of NaN, so that what is read before it is written shows.");
   bind_stream<float>(m, "StreamF32");
   bind_stream<double>(m, "StreamF64");
+  m.def("straight", [](nb::tuple plan, int threads, nb::handle x, long input, nb::handle layer, nb::dict own, nb::list names,
+                       bool asked) -> std::optional<nb::tuple> {
+    Straight straight(layer, std::move(own), asked);
+    const auto tensors = straight.tensors(x, input, names, FIRST_ROW - 1);
+    if (!tensors) return std::nullopt;
+    if (straight.tracked()) return nb::make_tuple(nb::none(), nb::none(), *tensors);
+    const Call call(plan, threads, *tensors);
+    const auto made = by_type<nb::tuple>(x, [&](const Lent& lent, auto number) {
+      return forward<decltype(number)>(call, lent, nb::none(), false);
+    });
+    if (!made) return std::nullopt;
+    const auto& [y, h, c, kept] = nb::cast<std::tuple<nb::object, nb::object, nb::object, nb::object>>(*made);
+    return nb::make_tuple(y, c.is_none() ? nb::make_tuple(h) : nb::make_tuple(h, c), nb::none());
+  }, nb::arg("plan"), nb::arg("threads"), nb::arg("x"), nb::arg("input"), nb::arg("layer"), nb::arg("own"), nb::arg("names"),
+     nb::arg("asked"),
+     "A layer's stack forward, over whole sequences from zeros: (y, end states, None). Where it is asked and one of the "
+     "tensors wants a gradient nothing is done: (None, None, the tensors as `forward` takes them). None: they need a "
+     "closer look.");
   m.def("forward", [](nb::tuple plan, int threads, nb::tuple tensors, nb::handle y, bool keep) {
     const Call call(plan, threads, std::move(tensors));
     return by_type<nb::tuple>(call.tensors[size_t(X)], [&](const Lent& x, auto number) {

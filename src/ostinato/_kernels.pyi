@@ -59,6 +59,11 @@ class StreamF64:
 
     def state(self, layer: int, which: int) -> NDArray[numpy.float64]: ...
 
+def straight(plan: tuple, threads: int, x: object, input: int, layer: object, own: dict, names: list, asked: bool) -> tuple | None:
+    """
+    A layer's stack forward, over whole sequences from zeros: (y, end states, None). Where it is asked and one of the tensors wants a gradient nothing is done: (None, None, the tensors as `forward` takes them). None: they need a closer look.
+    """
+
 def forward(plan: tuple, threads: int, tensors: tuple, y: object | None, keep: bool) -> tuple | None:
     """
     A stack of layers forward: (y, end h, end c or None, what a backward needs, where it is to be kept). `y`: room for the output. None: an input is not dense, nothing was done.

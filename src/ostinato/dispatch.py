@@ -8,18 +8,17 @@ from inspect import signature
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ostinato.cells.cell import Cell, GatedCell, State, Weights, get, names
 from ostinato.cells.loop import Stages, run_cell, run_gated
-from ostinato.ops import fused, probes
-from ostinato.ops.kernel import SHARED, Plan, Tensors
+from ostinato.ops import fused, kernel, probes
+from ostinato.ops.kernel import Plan, Tensors
 from ostinato.ops.random import Zoneout
 from ostinato.ops.reference import names_of_row
 from ostinato.sequence import as_lengths, as_tensor
 
 _PLAIN = Stages()
-_NOTHING = (None,) * (SHARED - 1)
 _TYPES = (torch.float32, torch.float64)
 _log = logging.getLogger("ostinato.dispatch")
 
@@ -103,19 +102,22 @@ def run_stack(plan: Plan, x: Tensor, states: Tensors, stages: Stages, rows: Tens
     return fused.stack((x, *states, stages.lengths, stages.resets, *rows), plan)
 
 
-def run_whole(plan: Plan, x: Tensor, rows: Tensors) -> tuple[Tensor, State] | None:
-    """As `run_stack`, over whole sequences from zeros; each tensor is looked at once."""
-    if not probes.known():
+def run_whole(
+    plan: Plan, x: Tensor, size: int, layer: nn.Module, names: list[str | None]
+) -> tuple[Tensor, State] | None:
+    """As `run_stack`, over whole sequences of x of this size from zeros, with the weights of these names on the layer.
+
+    In as few steps as can be: between a model's other work none of them is in the caches any more.
+    """
+    if not probes.known() or probes.autocast():
         return None
-    dtype, track = x.dtype, x.requires_grad
-    if not x.is_cpu or dtype not in _TYPES or x.is_neg() or probes.alive(x) is not x:
+    found = kernel.straight(
+        plan, torch.get_num_threads(), x, size, layer, layer._parameters, names, torch.is_grad_enabled()
+    )
+    if found is None:
         return None
-    for v in rows:
-        if v is not None:
-            if v.dtype is not dtype or not v.is_cpu or v.is_neg():
-                return None
-            track = track or v.requires_grad
-    return fused.resolved((x, *_NOTHING, *rows), plan, track)
+    y, end, tensors = found
+    return (y, end) if tensors is None else fused.tracked(tensors, plan)
 
 
 def scan(

@@ -183,13 +183,9 @@ class Recurrent(nn.Module):
         """
         if self._plan is None or not self.batch_first or self.learn_initial_state or self.residual:
             return None
-        if x.is_nested or x.layout is not torch.strided:
+        if self.training and self._random():
             return None
-        if x.dim() != 3 or x.shape[2] != self.input_size or (self.training and self._random()):
-            return None
-        if torch.is_autocast_enabled("cpu"):
-            return None
-        found = run_whole(self._plan, x, self._rows(self._names))
+        found = run_whole(self._plan, x, self.input_size, self, self._names)
         return None if found is None else (found[0], self._public(found[1]))
 
     def _packed(

@@ -36,19 +36,20 @@ def stack(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
             track, negated = track or v.requires_grad, negated or v.is_neg()
     if negated:  # the memory of such a view (torch's lazy .conj().imag) holds the opposite of its values
         tensors = [v if v is None else v.resolve_neg() for v in tensors]
-    return resolved([v if v is None else probes.alive(v) for v in tensors], plan, track)
-
-
-def resolved(tensors: Tensors, plan: Plan, track: bool) -> tuple[Tensor, State]:
-    """As `stack`, of tensors whose memory holds their values; `track`: whether any wants a gradient."""
+    tensors = [v if v is None else probes.alive(v) for v in tensors]
     if track and torch.is_grad_enabled():
-        if recompute.pays(tensors, plan):
-            return recompute.stack(tensors, plan)
-        # Less what Function.apply does for functorch, whose transforms and tensors never come this far.
-        y, *ends = super(torch.autograd.Function, _Fused).apply(plan, *tensors)
-        return y, tuple(ends)
+        return tracked(tensors, plan)
     y, end, _ = kernel.forward(tensors, plan, keep=False)
     return y, end
+
+
+def tracked(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
+    """As `stack`, of tensors whose memory holds their values and of which one wants a gradient."""
+    if recompute.pays(tensors, plan):
+        return recompute.stack(tensors, plan)
+    # Less what Function.apply does for functorch, whose transforms and tensors never come this far.
+    y, *ends = super(torch.autograd.Function, _Fused).apply(plan, *tensors)
+    return y, tuple(ends)
 
 
 def opaque(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:

@@ -102,6 +102,9 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "mask")  # of a row
 LENDS = hasattr(Tensor, "__dlpack_c_exchange_api__")
 
 
+straight = _kernels.straight
+
+
 def forward(
     tensors: Tensors, plan: Plan, keep: bool, y: Tensor | None = None
 ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
