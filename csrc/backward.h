@@ -65,7 +65,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
     if (of_h.tiled || inputs.balanced())
       parallel_for(s.team, [&](int i) { of_h.balance_rows_of(s.R, O, O, i, s.team), inputs.balance(i); });
-    parallel_for(s.team, [&](int i) { pack(i), inputs.pack(i); });
+    parallel_where(gates_of(s.kind) * H * (g.dx ? O + D : O), s.team, [&](int i) { pack(i), inputs.pack(i); });
     if (const int team = team_size(); team > 1) {
       as_a_team(own[0], team);
     } else {

@@ -58,7 +58,7 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
       as_a_team(own, team, input, stepped);
     } else {
       parallel_for(s.packed || !balanced() ? 0 : s.threads, [&](int i) { balance(i, s.threads); });
-      parallel_for(s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
+      parallel_where(numbers(), s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
       parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
     }
     return arena.used;

@@ -34,6 +34,13 @@ template <class F> void parallel_for(int n, const F& f) {
 #endif
 }
 
+// Likewise, or one after the other where so many numbers are to be read and written: to call a thread costs more.
+template <class F> void parallel_where(long numbers, int n, const F& f) {
+  constexpr long FEW = 8192;
+  if (numbers > FEW) return parallel_for(n, f);
+  for (int i = 0; i < n; ++i) f(i);
+}
+
 // f(i, n) for i in 0..n-1, all at the same time, so that they may wait for each other; n is what there is of `wanted`.
 template <class F> void team_of(int wanted, const F& f) {
 #ifdef OST_STD_THREADS
