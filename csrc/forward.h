@@ -30,7 +30,7 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
   using Order::lay_out, Order::fill, Order::balance, Order::balanced, Order::width, Order::whole, Order::into_m, Order::few;
   using Order::large, Order::early, Order::ahead, Order::together, Order::most_rows, Order::most_in_team, Order::z_stride;
   using Order::z_row, Order::z_step, Order::kept, Order::past, Order::saved_width, Order::saved_of, Order::team_size;
-  using Order::by_two, Order::row_times_two, Order::stride, Order::activated;
+  using Order::by_two, Order::row_times_two, Order::stride, Order::activated, Order::find_places;
   const T zero[WIDEST * L]{};
 
  public:
@@ -69,6 +69,7 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     const long n = most_rows(), all = n * stride, units = n * hidden_stride;
     Own o;
     o.rows = arena.take<long>(2 * n);
+    o.y = arena.take<T*>(n), o.saved = arena.take<T*>(n);
     o.h[0] = arena.take<T>(all), o.h[1] = arena.take<T>(all);
     o.c = arena.take<T>(Cell::STATES > 1 ? units : 0);
     o.seen = arena.take<T>(s.mask ? all : 0);
@@ -200,6 +201,7 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
 
   void step(const Walk<T>& rows, Own& o, long t, long live, Share share) const {
     scale(rows, o, t, live);
+    if (!into_m()) find_places(rows, o, t, live);
     const T* seen = s.mask ? o.seen : o.h[0];
     const Left<T> h(of_h, live, seen, stride, o.h_room), x = early() ? h : gather(rows, o, t, live);
     const long z_row = this->z_row();
@@ -220,7 +222,7 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
         for (long r = 0; r < live; ++r)
           made(o, rows.rows[r], rows.place(r, t), r, panels.first(u), panels.width(u), z + r * z_row, saved_of(rows, t, r));
       } else if constexpr (Cell::UNITS > 1 && !Cell::OPTIONS) {
-        activated(rows, o, t, live, u, z, z_row);
+        activated(o, live, u, z, z_row);
       } else {
         past ? Order::template pointwise<PASSES>(rows, o, t, live, u, z, z_row)
              : Order::template pointwise<false>(rows, o, t, live, u, z, z_row);

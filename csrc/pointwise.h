@@ -23,6 +23,7 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
     long* rows;
     T *h[2], *c, *seen, *x, *z;
     typename Left<T>::Room x_room[BLOCK_AHEAD], h_room;
+    T **y, **saved;  // of each row, where a step's output goes, and what is kept of it
     TileShapes* shapes;
     T *zh, *m, *row, *reset;  // with options: R h for its own norm, h before projection, a row beside, r h
   };
@@ -30,14 +31,23 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
   explicit Pointwise(const Scan<T>& s)
       : Order(s), stride(Cell::OPTIONS ? spread<T>(s.output) : hidden_stride) {}
 
+  // Where a step's rows go, once for all panels.
+  void find_places(const Walk<T>& rows, const Own& o, long t, long live) const {
+    for (long r = 0; r < live; ++r) {
+      const long b = rows.rows[r], p = rows.place(r, t);
+      o.y[r] = s.y + b * s.y_row + p * s.y_step;
+      o.saved[r] = s.saved ? s.saved + (b * s.time + p) * saved_width() : nullptr;
+    }
+  }
+
   // Of panel u, all rows of the plain RNN: h' = f(z). Which f is asked once: asked for each vector, they wait for each other.
-  void activated(const Walk<T>& rows, const Own& o, long t, long live, long u, const T* z, long z_row) const {
+  void activated(const Own& o, long live, long u, const T* z, long z_row) const {
     const long first = panels.first(u), count = panels.width(u);
     const long onward = s.reverse ? -s.y_step : s.y_step;
     Cell::by_activation(s.activation, [&](auto f) {
       for (long r = 0; r < live; ++r) {
         const T* sums = z + r * z_row;
-        T *h = o.h[1] + r * stride + first, *y = s.y + rows.rows[r] * s.y_row + rows.place(r, t) * s.y_step + first;
+        T *h = o.h[1] + r * stride + first, *y = o.y[r] + first;
         by_vectors<T>(count, [&](long j, auto n) {
           const Vec<T> v = Cell::activate(f, load(sums + j));
           store(h + j, v);
@@ -58,11 +68,12 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
     const long onward = s.reverse ? -saved_width() : saved_width(), hidden = s.hidden;
     const auto row = [&](long r, auto by_units, auto whole_or_part) {
       constexpr Part part = decltype(whole_or_part)::value;
-      const long b = rows.rows[r], p = rows.place(r, t);
-      T *y = s.y + b * s.y_row + p * s.y_step, *c = Cell::STATES > 1 ? o.c + r * hidden_stride : nullptr;
-      T* saved = s.saved ? s.saved + (b * s.time + p) * saved_width() : nullptr;
+      T *y = o.y[r], *saved = o.saved[r], *c = o.c + (Cell::STATES > 1 ? r * hidden_stride : 0);
       Keep<T> keep_h, keep_c;
-      if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
+      if (zoned) {
+        const long b = rows.rows[r], p = rows.place(r, t);
+        keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
+      }
       by_units([&](long v, auto n) {
         const long j = first + v, i = r * stride + j;
         Spot<T, PAST> at{};
@@ -72,15 +83,17 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
         T *sums = z + r * z_row + v * Cell::Z, *to = saved ? saved + j : nullptr;
         Vec<T> h;
         if constexpr (part == ALL) {
-          h = Cell::forward(this->s, at, sums, old, c ? c + j : nullptr, to, n);
+          h = Cell::forward(this->s, at, sums, old, c + j, to, n);
         } else if constexpr (part == BEGIN) {
-          const Half<T> half = Cell::begin(this->s, at, sums, old, c ? c + j : nullptr, to, n);
+          const Half<T> half = Cell::begin(this->s, at, sums, old, c + j, to, n);
           store(sums, half.inner), store(sums + L, half.gate);
         } else {
           h = Cell::end(this->s, at, Half<T>{load(sums), load(sums + L)}, old, to, n);
         }
+        if (part != END && !PAST && saved) {
 #pragma GCC unroll 8
-        for (int k = 0; part != END && saved && !PAST && k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
+          for (int k = 0; k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
+        }
         if (part == BEGIN) return;
         if (zoned) {
           const Vec<T> k = keep_h(j);
