@@ -116,8 +116,8 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        y, kept, *tensors = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[1:]
+        saved = ctx.saved_tensors
+        y, kept, tensors, wanted = saved[0], saved[1], saved[2:], ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or probes.transforming() or any(map(probes.batched, gradients)):
             return None, *by_reference(tensors, ctx.plan, gradients, wanted)
         if ctx.lost:  # a graph that is walked again: the first walk wrote over what was kept

@@ -176,9 +176,9 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _call(run: Any, plan: Plan, tensors: Tensors, *more: Any) -> tuple[Any, ...]:
     """Run with memory lent; inputs that the kernels cannot read as they lie are copied first."""
-    given = (plan, torch.get_num_threads(), tuple(tensors), *more)
-    found = run(*given) if LENDS else _take(run(*_lend(given)))
-    return _call(run, plan, _dense(given[2]), *_dense(more)) if found is None else found
+    given, threads = tuple(tensors), torch.get_num_threads()
+    found = run(plan, threads, given, *more) if LENDS else _take(run(plan, threads, *_lend((given, *more))))
+    return _call(run, plan, _dense(given), *_dense(more)) if found is None else found
 
 
 def _dense(given: Any) -> Any:

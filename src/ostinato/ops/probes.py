@@ -13,6 +13,7 @@ alive = torch._C._functorch.unwrap_if_dead
 # Names at hand: each dot on the way to a question costs as much as the question.
 _recorded, _modes = torch._C._is_tracing, torch._C._len_torch_dispatch_stack
 _transform, _any_autocast = torch._C._functorch.peek_interpreter_stack, torch._C._is_any_autocast_enabled
+_batched = torch._C._functorch.is_legacy_batchedtensor
 
 
 def transforming() -> bool:
@@ -41,7 +42,7 @@ def batched(tensor: Tensor | None) -> bool:
 
     That is vmap before functorch: `transforming` does not see it.
     """
-    return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
+    return tensor is not None and _batched(tensor)
 
 
 def known() -> bool:
