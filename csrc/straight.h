@@ -4,7 +4,7 @@
 // costs up to a microsecond: here all are asked at once.
 #pragma once
 
-#include "arrays.h"
+#include "call.h"
 
 namespace {
 
@@ -14,16 +14,16 @@ class Straight {
   // makes) where the names' dots lead. `asked`: whether it matters that a tensor wants a gradient.
   Straight(nb::handle layer, nb::dict own, bool asked) : layer_(layer), own_(std::move(own)), asked_(asked) {}
 
-  // x, `nothing` times None and the layer's own; nothing where a closer look is needed.
-  std::optional<nb::tuple> tensors(nb::handle x, long input, const nb::list& names, size_t nothing) {
+  // x, None for the rest that rows share, and the layer's own; nothing where a closer look is needed.
+  std::optional<nb::tuple> tensors(nb::handle x, long input, const nb::list& names) {
     if (!fits(x, true) || t_.ndim != 3 || t_.shape[2] != input) return std::nullopt;
     const size_t count = nb::len(names);
-    nb::tuple all = nb::steal<nb::tuple>(PyTuple_New(Py_ssize_t(1 + nothing + count)));
+    nb::tuple all = nb::steal<nb::tuple>(PyTuple_New(Py_ssize_t(FIRST_ROW + count)));
     if (!all) throw nb::python_error();
     size_t place = 0;
     const auto put = [&](nb::object one) { PyTuple_SET_ITEM(all.ptr(), Py_ssize_t(place++), one.release().ptr()); };
     put(nb::borrow(x));
-    for (size_t i = 0; i < nothing; ++i) put(nb::none());
+    while (place < FIRST_ROW) put(nb::none());
     for (nb::handle name : names) {
       nb::object found = name.is_none() ? nb::none() : named(name);
       if (!found.is_none() && !fits(found, false)) return std::nullopt;
