@@ -208,6 +208,19 @@ def test_compiled_by_the_default_compiler_with_dropout_random_at_each_call():
     assert layer.weight_hh_l0.grad.any()
 
 
+def test_compiled_output_may_be_written_over(kind):
+    torch._dynamo.reset()
+    layer, x = kind(3, 4, num_layers=2), torch.randn(5, 2, 3)
+
+    def over(x):
+        output, end = layer(x)
+        return torch.relu_(output), end
+
+    compiled = torch.compile(over, fullgraph=True, backend="aot_eager")
+    for a, b in both_ways(layer, compiled, x, before=lambda x: (layer(x)[0].relu(), layer(x)[1])):
+        torch.testing.assert_close(b, a, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("name", "cell"), [(name, cell) for name in OPTIONS for cell in OPTIONS[name]], ids=str)
 def test_compiled_with_options(name, cell, training):

@@ -86,10 +86,58 @@ def test_a_kept_loss_does_not_keep_the_steps_memory():
         loss.backward()
 
 
-def test_an_output_written_over_before_the_backward_is_noticed():
-    output, _ = ost.GRU(3, 4)(torch.randn(2, 5, 3))
+OPTIONED = [
+    ("RNN", {}),
+    ("LSTM", {}),
+    ("GRU", {}),
+    ("RNN", {"num_layers": 2, "bidirectional": True}),
+    ("LSTM", {"proj_size": 3, "recurrent_dropout": 0.3}),
+    ("LSTM", {"num_layers": 2, "zoneout": 0.2, "layer_norm": True}),
+    ("GRU", {"num_layers": 2, "dropout": 0.4, "bidirectional": True}),
+    ("GRU", {"reset_after": False}),
+]
+
+
+@pytest.mark.parametrize("where", ["all", "a step"])
+@pytest.mark.parametrize(("kind", "options"), OPTIONED)
+def test_an_output_may_be_written_over_before_the_backward(kind, options, where):
+    """As nn.ReLU(inplace=True) does behind a layer: torch's RNN and GRU bear it."""
+    layer, x = getattr(ost, kind)(3, 4, **options), torch.randn(5, 2, 3, requires_grad=True)
+
+    def gradients(over):
+        torch.manual_seed(1)
+        y, end = layer(x)
+        if over:
+            torch.relu_(y if where == "all" else y[-1])
+        else:
+            y = torch.relu(y) if where == "all" else torch.cat([y[:-1], torch.relu(y[-1:])])
+        h = end[0] if kind == "LSTM" else end
+        loss = (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum() + h.square().sum()
+        return torch.autograd.grad(loss, [x, *layer.parameters()])
+
+    for found, expected in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_output_written_over_between_two_walks(kind):
+    layer, x = getattr(ost, kind)(3, 4), torch.randn(2, 5, 3)
+    output, _ = layer(x)
+    loss = output.sum()
+    first = torch.autograd.grad(loss, list(layer.parameters()), retain_graph=True)
+    with torch.no_grad():
+        output.fill_(torch.nan)
+    second = torch.autograd.grad(loss, list(layer.parameters()))
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_an_input_written_over_before_the_backward_is_noticed():
+    x = torch.randn(2, 5, 3)
+    output, _ = ost.GRU(3, 4)(x)
+    x.mul_(2)
     with pytest.raises(RuntimeError, match="inplace operation"):
-        output.mul_(2).sum().backward()
+        output.sum().backward()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -57,7 +57,8 @@ def opaque(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages)
     plan = plan_of(cell, stages.reverse, zoneout=_drawn(stages))
     tensors = Inputs(*_inputs(cell, plan, w, x, state, stages))  # type: ignore[arg-type]
     y, h, c, _ = torch.ops.ostinato.scan(*tensors, *_flat(plan))
-    return y, (h, c)[: len(state)]
+    # The backward reads y as it was made: what comes after the layer may write over a copy (which inductor leaves out).
+    return y.clone() if y.requires_grad else y, (h, c)[: len(state)]
 
 
 def plan_of(
@@ -109,8 +110,8 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         y, end, kept = kernel.forward(tensors, plan, keep=True)
-        ctx.plan, ctx.lost = plan, False
-        ctx.save_for_backward(y, kept, *tensors)  # held by torch, which lets go of it after the backward
+        ctx.plan, ctx.lost, ctx.changes = plan, False, _changes(y)
+        ctx.save_for_backward(y.data, kept, *tensors)  # held by torch, which lets go of it after the backward
         ctx.set_materialize_grads(False)
         return y, *end
 
@@ -120,11 +121,24 @@ class _Fused(torch.autograd.Function):
         y, kept, tensors, wanted = saved[0], saved[1], saved[2:], ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or probes.transforming() or any(map(probes.batched, gradients)):
             return None, *by_reference(tensors, ctx.plan, gradients, wanted)
-        if ctx.lost:  # a graph that is walked again: the first walk wrote over what was kept
-            kept = kernel.forward(tensors, ctx.plan, keep=True)[2]
+        if ctx.lost or ctx.changes._version:  # walked before, which wrote over what was kept; or y was written over
+            y, _, kept = kernel.forward(tensors, ctx.plan, keep=True)
         ctx.lost = kept is not None
         return None, *kernel.backward(tensors, ctx.plan, y, kept, gradients, wanted, may_lose=True)
 
+
+def _changes(y: Tensor) -> Tensor:
+    """A tensor without memory of its own whose `_version` counts what is written over y, as `F.relu_(y)` does.
+
+    y itself is saved as `y.data`, whose changes torch does not count: it would refuse the backward, and torch's own RNN
+    and GRU do not.
+    """
+    counter = y.detach()
+    counter.data = _NOTHING[y.dtype]
+    return counter
+
+
+_NOTHING = {dtype: torch.empty(0, dtype=dtype) for dtype in (torch.float32, torch.float64)}
 
 # The custom op: what torch.compile and torch.export see ---------------------------------------------
 
