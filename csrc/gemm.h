@@ -35,12 +35,20 @@ constexpr long FAR = long(1) << 20;     // bytes of all panels that do not stay 
 // The panel that follows, where it has to be called from afar: all panels together are so many numbers.
 template <class T> const T* called(const T* panel, long numbers) { return numbers * long(sizeof(T)) > FAR ? panel : nullptr; }
 
-// acc += a panel, from vector FIRST of each row on.
-template <int FIRST, class T, int R, int Q, int Z, bool FETCH>
+// The most rows whose accumulators, one panel row and one broadcast fit in the registers.
+constexpr int by_registers(int many, int few) { return MANY_REGISTERS ? many : few; }
+constexpr int MOST_ROWS[5] = {0, by_registers(12, 8), by_registers(12, 6), by_registers(8, 4), by_registers(6, 3)};
+constexpr int WIDEST = 4;  // vectors in a panel
+// The most rows of a tile. Where a whole panel's are three, its halves' are four or five: what is left over of tiles of three
+// has so few sums that they wait for each other; two rows take seven eighths of the time of three, one row two thirds.
+constexpr int HIGHEST[5] = {0, MOST_ROWS[1], MOST_ROWS[2], MOST_ROWS[3], by_registers(6, 5)};
+
+// acc += a panel, or WIDE / Q of one, from vector FIRST of each row on.
+template <int FIRST, int WIDE, class T, int R, int Q, int Z, bool FETCH>
 OST_INLINE void add_product(long K, const T* __restrict a, long row, long step, const T* __restrict panel,
                             Vec<T> (&acc)[R][Z], const T* next, long lines) {
   constexpr int L = LANES<T>, IN_LINE = LINE / int(sizeof(T));
-  for (long k = 0; k < K; ++k, a += step, panel += Q * L) {
+  for (long k = 0; k < K; ++k, a += step, panel += WIDE * L) {
     // Calls come first: a question between a load and its use makes the compiler keep the load in a register, where
     // sixteen are one too few for four vectors of three rows.
     if (FETCH && k < lines) __builtin_prefetch(next + k * IN_LINE, 0, 2);
@@ -58,37 +66,41 @@ OST_INLINE void add_product(long K, const T* __restrict a, long row, long step, 
   }
 }
 
-// Out of line: with an epilogue inlined the compiler spills the accumulators. A second product, if there is one, falls on
-// the vectors from SHIFT on. `FETCH`: the panel is large, and `lines` at `next` are called into the second cache, one at
-// each step of the first.
-template <class T, int R, int Q, bool FETCH, int SHIFT>
-__attribute__((noinline)) void tile(long K, const T* a, long row, long step, const T* panel, const Factors<T>* more,
-                                    const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
+// A tile of Q of a panel's WIDE vectors, from number `at` on. A second product, if there is one, falls on the vectors from
+// SHIFT on. `FETCH`: the panel is large, and `lines` at `next` are called into the second cache, one at each step of the first.
+template <class T, int R, int Q, bool FETCH, int SHIFT, int WIDE>
+OST_INLINE void tile_of(long at, long K, const T* a, long row, long step, const T* panel, const Factors<T>* more,
+                        const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
   constexpr int L = LANES<T>, Z = Q + SHIFT;
   Vec<T> acc[R][Z];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int q = 0; q < Z; ++q) acc[r][q] = load(init + r * init_row + q * L);
-  add_product<0, T, R, Q, Z, FETCH>(K, a, row, step, panel, acc, next, lines);
+    for (int q = 0; q < Z; ++q) acc[r][q] = load(init + at + r * init_row + q * L);
+  add_product<0, WIDE, T, R, Q, Z, FETCH>(K, a, row, step, panel + at, acc, next, lines);
   if (SHIFT || more)
-    add_product<SHIFT, T, R, Q, Z, FETCH>(more->K, more->a, more->row, more->step, more->panel, acc, nullptr, 0);
+    add_product<SHIFT, WIDE, T, R, Q, Z, FETCH>(more->K, more->a, more->row, more->step, more->panel + at, acc, nullptr, 0);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int q = 0; q < Z; ++q) store(z + r * z_row + q * L, acc[r][q]);
+    for (int q = 0; q < Z; ++q) store(z + at + r * z_row + q * L, acc[r][q]);
 }
 
-// The most rows whose accumulators, one panel row and one broadcast fit in the registers.
-constexpr int by_registers(int many, int few) { return MANY_REGISTERS ? many : few; }
-constexpr int MOST_ROWS[5] = {0, by_registers(12, 8), by_registers(12, 6), by_registers(8, 4), by_registers(6, 3)};
-constexpr int WIDEST = 4;  // vectors in a panel
+// Out of line: with an epilogue inlined the compiler spills the accumulators. With more rows than the registers hold beside
+// a whole panel, one half of its vectors comes after the other.
+template <class T, int R, int Q, bool FETCH, int SHIFT>
+__attribute__((noinline)) void tile(long K, const T* a, long row, long step, const T* panel, const Factors<T>* more,
+                                    const T* init, long init_row, T* z, long z_row, const T* next, long lines) {
+  constexpr int PART = R > MOST_ROWS[Q + SHIFT] ? Q / 2 : Q;
+  for (long at = 0; at < Q * LANES<T>; at += PART * LANES<T>, lines = 0)
+    tile_of<T, R, PART, FETCH, SHIFT, Q>(at, K, a, row, step, panel, more, init, init_row, z, z_row, next, lines);
+}
 
 template <class T, int Q, bool FETCH, int SHIFT = 0> Inner<T> tile_with(int R) {
   switch (R) {
 #define OST_ROWS(n) \
   case n:           \
-    if constexpr (n <= MOST_ROWS[Q + SHIFT]) return tile<T, n, Q, FETCH, SHIFT>; else break;
+    if constexpr (n <= (SHIFT ? MOST_ROWS[Q + SHIFT] : HIGHEST[Q])) return tile<T, n, Q, FETCH, SHIFT>; else break;
     OST_ROWS(1) OST_ROWS(2) OST_ROWS(3) OST_ROWS(4) OST_ROWS(5) OST_ROWS(6)
     OST_ROWS(7) OST_ROWS(8) OST_ROWS(9) OST_ROWS(10) OST_ROWS(11) OST_ROWS(12)
 #undef OST_ROWS
@@ -104,12 +116,12 @@ template <class T, bool FETCH> Inner<T> tile_for(int R, int Q) {
   }
 }
 
-// Any number of rows, in tiles of nearly equal height, at most so many rows in one: f(rows) for each. Four rows in tiles of
-// three are three and one: two of two would have so few sums, twice, that they wait for each other.
-template <class F> OST_INLINE void by_tiles(long rows, long most, const F& f) {
+// Any number of rows, in tiles of nearly equal height, at most so many rows in one, and in the last one `highest`: f(rows) for
+// each. Without higher ones four rows in tiles of three are three and one: two of two have so few sums, twice.
+template <class F> OST_INLINE void by_tiles(long rows, long most, long highest, const F& f) {
   for (long tiles = (rows + most - 1) / most; rows > 0; --tiles) {
-    const int R = most == 3 && rows == 4 ? 3 : int((rows + tiles - 1) / tiles);
-    f(R), rows -= R;
+    const long even = (rows + tiles - 1) / tiles, R = rows <= highest ? rows : most == 3 ? most : even;
+    f(int(R)), rows -= R;
   }
 }
 
@@ -125,8 +137,11 @@ void product(long rows, long K, const T* a, long row, long step, const T* panel,
   }
   if (rows == 0) return;
   const bool fetch = rows > most && (next || (NEAR && K * wide * long(sizeof(T)) > LARGE));
-  const long in_line = LINE / sizeof(T), lines = next ? numbers / in_line / ceil_div(rows, most) + 1 : 0;  // for each tile
-  by_tiles(rows, most, [&](int R) {
+  const long in_line = LINE / sizeof(T);
+  long tiles = 0;
+  if (next) by_tiles(rows, most, HIGHEST[Q], [&](int) { ++tiles; });
+  const long lines = next ? numbers / in_line / tiles + 1 : 0;  // for each tile
+  by_tiles(rows, most, HIGHEST[Q], [&](int R) {
     const Inner<T> run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
     run(K, a, row, step, panel, nullptr, init, init_row, z, z_row, next, lines);
     a += R * row, init += R * init_row, z += R * z_row, next += lines * in_line;
@@ -140,7 +155,7 @@ void two_products(long rows, Factors<T> one, Factors<T> two, int Q, const T* ini
   constexpr int LESS = WIDEST - SHIFT;
   const long most = MOST_ROWS[Q + SHIFT];
   const bool fetch = NEAR && rows > most && std::max(one.K, two.K) * Q * VECTOR_BYTES > LARGE;
-  by_tiles(rows, most, [&](int R) {
+  by_tiles(rows, most, SHIFT ? most : HIGHEST[Q], [&](int R) {
     Inner<T> run;
     if constexpr (SHIFT) run = fetch ? tile_with<T, LESS, true, SHIFT>(R) : tile_with<T, LESS, false, SHIFT>(R);
     else run = fetch ? tile_for<T, true>(R, Q) : tile_for<T, false>(R, Q);
