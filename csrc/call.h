@@ -83,7 +83,7 @@ struct Call {
     long* const numbers[] = {&kind, &activation, &reverse, &layers, &directions};
     for (size_t i = 0; i < 5; ++i) *numbers[i] = nb::cast<long>(plan[i]);
     options = plan[5];
-    if (kind < RNN || kind > GRU || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
+    if (kind < RNN || kind >= KINDS || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
     if (layers < 1 || directions < 1 || directions > 2) refuse("layers and directions", "are out of range");
     if (long(nb::len(this->tensors)) != FIRST_ROW + layers * directions * slots())
       refuse("parts", "must be " + std::to_string(slots()) + " a row");

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-enum Kind { RNN, LSTM, GRU };
+enum Kind { RNN, LSTM, GRU, KINDS };  // the last: how many there are
 enum Activation { TANH, RELU, SIGMOID, IDENTITY };
 
 // LN(v) = gain (v - mean) / sqrt(var + 1e-5) + shift (Ba 2016); null: no norm.

@@ -189,7 +189,7 @@ template <class T> class PyStream {
 
   // One more layer: `part` as one row of a call's parts, `start` h or (h, c) to begin from.
   void add(int kind, int activation, nb::tuple part, nb::handle options, nb::tuple start) try {
-    if (kind < RNN || kind > GRU || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
+    if (kind < RNN || kind >= KINDS || activation < TANH || activation > IDENTITY) refuse("kind", "is unknown");
     if (long(nb::len(part)) != SLOTS) refuse("part", "must be " + std::to_string(SLOTS) + " tensors");
     if (long(nb::len(start)) != (kind == LSTM ? 2 : 1)) refuse("start", "must be h, or h and c");
     const RowOf<T> row{part, 0, SLOTS};
@@ -286,6 +286,7 @@ template <class T> void bind_stream(nb::module_& m, const char* name) {
 #define OST_OPTIONAL(name) nb::arg(name).none()
 
 NB_MODULE(_kernels, m) {
+  nb::set_leak_warnings(false);  // a stream that a script's globals hold at its end is no leak of ours
   m.doc() = "The fused kernels: plain pointers and sizes, no torch.";
   m.def("instruction_set", [] { return std::string(chosen().name); }, "The instruction set that was chosen.");
   m.def("saved", [](int kind, bool reset_before, bool projected, bool normed, bool zoned) {

@@ -13,6 +13,9 @@ class MinimalGatedUnit(ost.GatedCell):
 
     name, gates = "minimal", ("f", "n")
 
+    def shapes(self):  # one bias is enough: that of W x, which wx has already
+        return {name: shape for name, shape in super().shapes().items() if name != "bias_hh"}
+
     def advance(self, w, wx, seen, state):
         (x_f, x_n), (R_f, R_n) = wx.chunk(2, -1), w["weight_hh"].chunk(2)
         f = torch.sigmoid(x_f + seen @ R_f.T)

@@ -15,7 +15,7 @@ from ostinato import cells
 from ostinato.cells.loop import Stages, run_gated
 from ostinato.ops import fused, kernel, random, reference
 
-KINDS = ["rnn", "lstm", "gru"]
+KINDS = list(kernel.KINDS)
 SIZES = [(1, 1), (3, 5), (2, 15), (7, 16), (5, 17), (1, 40), (33, 65)]  # (input, hidden): odd and even vectors
 pytestmark = pytest.mark.usefixtures("poisoned")
 
@@ -145,7 +145,7 @@ SINGLE = {
 PAIRS = {kind: [a | b for a, b in itertools.combinations(each, 2)] for kind, each in SINGLE.items()}
 PAIRS["lstm"].append({"peephole": True, "coupled_gates": True, "layer_norm": True, "proj_size": True})
 PAIRS["gru"] = []  # reset_after=False with layer norm is no cell that there is
-OPTIONS = [(kind, options) for kind in KINDS for options in ({}, *SINGLE[kind], *PAIRS[kind])]
+OPTIONS = [(kind, options) for kind in KINDS for options in ({}, *SINGLE.get(kind, ()), *PAIRS.get(kind, ()))]
 WORDS = ["-".join((kind, *options)) for kind, options in OPTIONS]
 
 

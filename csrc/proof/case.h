@@ -109,7 +109,7 @@ template <class T> class Case {
  private:
   void draw_sizes(long most_layers, bool streaming) {
     Scan<T>& s = stack.all;
-    s.kind = dice_.of({RNN, LSTM, GRU});
+    s.kind = Kind(dice_.upto(KINDS));
     s.activation = s.kind == RNN ? dice_.of({TANH, RELU, SIGMOID, IDENTITY}) : TANH;
     stack.layers = 1 + dice_.upto(most_layers);
     stack.directions = streaming || most_layers == 1 ? 1 : 1 + dice_.upto(2);

@@ -144,9 +144,13 @@ def scan(
     (torch.Size([4, 6, 8]), True, torch.Size([4, 8]))
     """
     _must_fit(cell, x)
-    start = cell.start(x)
-    stages = stages_of(x, lengths, resets)._replace(restart=None if resets is None else start)
-    state = start if state is None else _like(cell, start, state)
+    stages = stages_of(x, lengths, resets)
+    if isinstance(cell, GatedCell) or state is None or resets is not None:  # else a cell need not know where it starts
+        start = _started(cell, x)
+        stages = stages._replace(restart=None if resets is None else start)
+        state = start if state is None else _like(cell, start, state)
+    else:
+        state = _of_rows(cell, x, state)
     if not isinstance(cell, GatedCell):
         return run_cell(cell, x, state, stages)
     w = cell.collect(cell)
@@ -171,13 +175,41 @@ def _must_fit(cell: Cell, x: Tensor) -> None:
         raise ValueError(f"x must be {axes}, found {tuple(x.shape)}")
 
 
-def _like(cell: Cell, start: State, state: State) -> State:
+def _started(cell: Cell, x: Tensor) -> State:
+    start = cell.start(x)
+    if not isinstance(start, (tuple, list)) or not all(isinstance(s, Tensor) for s in start):
+        found = type(start).__name__
+        raise TypeError(f"start of {type(cell).__name__} must return a tuple of tensors, such as (h,); found {found}")
+    return tuple(start)
+
+
+def _like(cell: Cell, start: State, state: Any) -> State:
     """The state, if it has the shapes that the cell itself starts with."""
-    parts = (state,) if isinstance(state, Tensor) or not isinstance(state, Iterable) else state
-    wanted, found = [tuple(s.shape) for s in start], [tuple(getattr(s, "shape", ())) for s in parts]
-    if isinstance(state, Tensor) or wanted != found:
+    wanted = [tuple(s.shape) for s in start]
+    made = _of_tensors(cell, state, str(wanted))
+    if wanted != (found := [tuple(s.shape) for s in made]):
         raise ValueError(f"the state of {type(cell).__name__} must be a tuple of tensors {wanted}, found {found}")
-    return tuple(state)
+    return made
+
+
+def _of_rows(cell: Cell, x: Tensor, state: Any) -> State:
+    """The state of a cell that does not say where it starts, if each tensor has as many rows as x."""
+    made = _of_tensors(cell, state, f"({len(x)}, ...) each")
+    if any(s.dim() == 0 or len(s) != len(x) for s in made):
+        found = [tuple(s.shape) for s in made]
+        raise ValueError(f"the state of {type(cell).__name__} must have the {len(x)} rows of x, found {found}")
+    return made
+
+
+def _of_tensors(cell: Cell, state: Any, wanted: str) -> State:
+    if isinstance(state, (tuple, list)) and state and all(isinstance(s, Tensor) for s in state):
+        return tuple(state)
+    found: Any = type(state).__name__
+    if isinstance(state, Tensor):
+        found = "a bare tensor: pass (state,)"
+    elif isinstance(state, (tuple, list)):
+        found = [type(s).__name__ for s in state]
+    raise ValueError(f"the state of {type(cell).__name__} must be a tuple of tensors {wanted}, found {found}")
 
 
 def stages_of(x: Tensor, lengths: Any, resets: Any) -> Stages:

@@ -83,6 +83,9 @@ class GatedCell(Cell):
     ...
     ...     name, gates = "doc-mgu", ("f", "n")
     ...
+    ...     def shapes(self):  # one bias is enough: that of W x, which wx has already
+    ...         return {name: shape for name, shape in super().shapes().items() if name != "bias_hh"}
+    ...
     ...     def advance(self, w, wx, seen, state):
     ...         (x_f, x_n), (R_f, R_n) = wx.chunk(2, -1), w["weight_hh"].chunk(2)
     ...         f = torch.sigmoid(x_f + seen @ R_f.T)
@@ -100,6 +103,7 @@ class GatedCell(Cell):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
+        _must_name_gates(cls)
         if "kernel" not in own and own.keys() & {"advance", "gated", "project"}:
             cls.kernel = None  # a parent's would run the parent's equation
         if "gated" in own and "advance" not in own:
@@ -118,6 +122,8 @@ class GatedCell(Cell):
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
             norms_to_one(self)
+            with torch.no_grad():
+                self.initialize(self.collect(self))
 
     # What a cell says of itself ------------------------------------------------------------
 
@@ -135,6 +141,9 @@ class GatedCell(Cell):
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         return shapes
+
+    def initialize(self, w: Weights) -> None:
+        """Give weights values of the cell's own, in place; all have those of the layer's initializer already."""
 
     def norms(self) -> dict[str, int]:
         """Layer norms by name and width; each has `weight` and `bias`."""
@@ -184,6 +193,14 @@ class GatedCell(Cell):
             norm = getattr(owner, name + suffix)
             found |= {f"{name}.weight": norm.weight, f"{name}.bias": norm.bias}
         return found
+
+
+def _must_name_gates(cls: type[GatedCell]) -> None:
+    """Gates size the weights: none, or the letters of one, would be found out by a wrong shape at most."""
+    if isinstance(cls.gates, str):
+        raise TypeError(f'{cls.__name__}.gates must be a tuple of names, found {cls.gates!r}: write ("{cls.gates}",)')
+    if cls.name and not cls.gates and cls.shapes is GatedCell.shapes:
+        raise TypeError(f'{cls.__name__} names no gates, which size its weights: write gates = ("n",), one for each')
 
 
 def _states_of(gated: Callable[..., tuple[Gates, State]]) -> Callable[..., State]:

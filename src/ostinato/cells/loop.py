@@ -52,7 +52,7 @@ def run_gated(
     """
     parts = None if stages.zoneout is None else stages.zoneout.parts(x, cell.sizes())
     sequence, resets, zoneout = _in_reading_order(x, stages, parts)
-    if cell.unfused() is None:  # one of ours, whose input can be nothing else
+    if cell.unfused() is None or type(cell).project is GatedCell.project:  # their input can be nothing else
         _must_go_with(x, w["weight_ih"])
     wx = cell.project(w, sequence.values)
 
@@ -105,6 +105,8 @@ def _checked(cell: Cell, made: Any, first: str, old: State) -> tuple[Any, State]
     if not isinstance(new, (tuple, list)) or len(new) != len(old):
         found = f"{len(new)} of them" if isinstance(new, (tuple, list)) else type(new).__name__
         raise TypeError(f"the new state of {name} must be a tuple of {len(old)} tensors, such as (h,); found {found}")
+    if first == "gates" and not isinstance(made[0], (tuple, list)):
+        raise TypeError(f"the gates of {name} must be a tuple of tensors, such as (f,); found {type(made[0]).__name__}")
     return made[0], tuple(new)
 
 

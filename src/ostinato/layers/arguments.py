@@ -43,9 +43,11 @@ def probability(word: str, p: float) -> float:
     return float(p)
 
 
-def zoneout_of(zoneout: float | tuple[float, float], cell: GatedCell) -> tuple[float, ...]:
-    """One probability for each tensor of the state."""
-    both = zoneout if isinstance(zoneout, (tuple, list)) else (zoneout,) * 2
-    if len(both) != 2:
-        raise ValueError(f"zoneout must be one number or (p_h, p_c), found {zoneout!r}")
-    return tuple(probability("zoneout", p) for p in both[: len(cell.sizes())])
+def zoneout_of(zoneout: float | tuple[float, ...], cell: GatedCell) -> tuple[float, ...]:
+    """One probability for each tensor of the state; of (p_h, p_c) a state without c takes the first."""
+    states = cell.state_names
+    each = zoneout if isinstance(zoneout, (tuple, list)) else (zoneout,) * len(states)
+    if len(each) != max(2, len(states)) and len(each) != len(states):
+        wanted = ", ".join(f"p_{name}" for name in states) if len(states) > 1 else "p_h, p_c"
+        raise ValueError(f"zoneout must be one number or ({wanted}), found {zoneout!r}")
+    return tuple(probability("zoneout", p) for p in each[: len(states)])

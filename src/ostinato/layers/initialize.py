@@ -23,15 +23,16 @@ def uniform(cell: GatedCell, w: Weights) -> None:
 
 def orthogonal(cell: GatedCell, w: Weights) -> None:
     """R orthogonal (Saxe 2014), W Glorot, gate by gate; biases 0, the forget gate's 1."""
-    _blocks(cell, w["weight_hh"], _orthogonal)
-    _blocks(cell, w["weight_ih"], nn.init.xavier_uniform_)
+    _blocks(cell, w, "weight_hh", _orthogonal)
+    _blocks(cell, w, "weight_ih", nn.init.xavier_uniform_)
     _plain_rest(cell, w)
 
 
 def identity(cell: GatedCell, w: Weights) -> None:
     """R the identity, W small, biases 0 (Le 2015, for relu)."""
-    _blocks(cell, w["weight_hh"], nn.init.eye_)
-    nn.init.normal_(w["weight_ih"], std=0.001)
+    _blocks(cell, w, "weight_hh", nn.init.eye_)
+    if "weight_ih" in w:
+        nn.init.normal_(w["weight_ih"], std=0.001)
     _plain_rest(cell, w)
 
 
@@ -42,8 +43,8 @@ INITIALIZERS: dict[str, Callable[[GatedCell, Weights], None]] = {
 }
 
 
-def _blocks(cell: GatedCell, tensor: Tensor, fill: Callable[[Tensor], Tensor]) -> None:
-    for block in tensor.split(cell.hidden_size):
+def _blocks(cell: GatedCell, w: Weights, name: str, fill: Callable[[Tensor], Tensor]) -> None:
+    for block in w[name].split(cell.hidden_size) if name in w else ():
         fill(block)
 
 
@@ -54,9 +55,11 @@ def _orthogonal(tensor: Tensor) -> Tensor:
 
 
 def _plain_rest(cell: GatedCell, w: Weights) -> None:
-    for name in ("bias_ih", "bias_hh", "peephole"):
+    zeros, known = ("bias_ih", "bias_hh", "peephole"), ("weight_ih", "weight_hh", "weight_hr")
+    for name in zeros:
         if name in w:
             nn.init.zeros_(w[name])
+    uniform(cell, {name: v for name, v in w.items() if name not in (*zeros, *known)})  # a cell's own
     if "weight_hr" in w:
         _orthogonal(w["weight_hr"])
     if "f" in cell.gates and "bias_ih" in w:

@@ -34,7 +34,7 @@ class Recurrent(nn.Module):
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional: as in
             torch.nn.LSTM, but `batch_first` defaults to True.
         recurrent_dropout: R (m h), one mask m a sequence and layer (Gal and Ghahramani 2016).
-        zoneout: p or (p_h, p_c): parts of the state keep their old value (Krueger 2017).
+        zoneout: p or (p_h, p_c), one for each tensor of the state: parts of it keep their old value (Krueger 2017).
         weight_dropout: entries of R dropped once a forward pass (Merity 2018).
         residual: layer k > 1 adds its input to its output where sizes match (He 2016).
         learn_initial_state: `h0` (and `c0`), (layers x directions, size), are parameters, used where
@@ -66,7 +66,7 @@ class Recurrent(nn.Module):
         bidirectional: bool = False,
         *,
         recurrent_dropout: float = 0.0,
-        zoneout: float | tuple[float, float] = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
         weight_dropout: float = 0.0,
         residual: bool = False,
         learn_initial_state: bool = False,
@@ -96,6 +96,8 @@ class Recurrent(nn.Module):
         above = first.sizes()[0] * self.num_directions
         more = [kind(above, hidden_size, bias, own_weights=False, **options) for _ in range(num_layers - 1)]
         self.zoneout = zoneout_of(zoneout, first)
+        if self.weight_dropout and "weight_hh" not in first.shapes():
+            raise ValueError(f"weight_dropout drops entries of weight_hh, which {cell!r} has not: leave it out")
         self._cells = _held([first, *more])  # equations: most without weights, which are the layer's own, below
         for cell_, suffix in self._each():
             cell_.declare(self, suffix)
@@ -120,7 +122,9 @@ class Recurrent(nn.Module):
         """Draw all weights anew, by the layer's initializer; learnt initial states become 0."""
         with torch.no_grad():
             for cell, suffix in self._each():
-                INITIALIZERS[self.initializer](cell, cell.collect(self, suffix))
+                w = cell.collect(self, suffix)
+                INITIALIZERS[self.initializer](cell, w)
+                cell.initialize(w)
             cells.cell.norms_to_one(self)
             for start in self._learnt() or ():
                 start.zero_()
@@ -302,7 +306,7 @@ class Recurrent(nn.Module):
             p = self.recurrent_dropout
             mask = random.scaled_mask(key, _stream(k, d, "state"), (x.shape[0], sizes[0]), p, x)
         if any(self.zoneout):
-            streams = tuple(_stream(k, d, use) for use in ("h", "c")[: len(sizes)])
+            streams = tuple(_stream_of_state(k, d, i) for i in range(len(sizes)))
             zoneout = random.Zoneout(self.zoneout, key, () if key is None else streams)
         return {"mask": mask, "zoneout": zoneout}
 
@@ -486,3 +490,8 @@ _USES = ("layer", "weight", "state", "h", "c")
 def _stream(layer: int, direction: int, use: str) -> int:
     """A number for each place a mask is for, so that no two share random numbers."""
     return (layer * 2 + direction) * len(_USES) + _USES.index(use)
+
+
+def _stream_of_state(layer: int, direction: int, i: int) -> int:
+    """Of the state's tensor i; those beyond h and c, which only a cell of one's own has, come after all others."""
+    return _stream(layer, direction, "hc"[i]) if i < 2 else (i << 20) + layer * 2 + direction

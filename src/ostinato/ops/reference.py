@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -76,16 +77,17 @@ def run_reference(tensors: Tensors, plan: Plan) -> tuple[Tensor, State]:
 def _cell_of(plan: Plan, own: Inputs, width: int) -> GatedCell:
     """The cell whose equation one row is."""
     name, options = {number: name for name, number in KINDS.items()}[plan.kind], plan.options or Options()
-    said: dict[str, Any] = {"layer_norm": own.gain_0 is not None}
-    if name == "rnn":
-        said["nonlinearity"] = {number: word for word, number in ACTIVATIONS.items()}[plan.activation]
-    elif name == "gru":
-        said["reset_after"] = not options.reset_before
-    else:
-        said |= {"peephole": own.peephole is not None, "coupled_gates": options.coupled}
-        said["proj_size"] = 0 if own.P is None else own.P.shape[0]
-    hidden = own.R.shape[1] if own.P is None else own.P.shape[1]
-    return get(name)(width, hidden, own.b_ih is not None, own_weights=False, **said)
+    found: dict[str, Any] = {
+        "layer_norm": own.gain_0 is not None,
+        "nonlinearity": {number: word for word, number in ACTIVATIONS.items()}[plan.activation],
+        "reset_after": not options.reset_before,
+        "peephole": own.peephole is not None,
+        "coupled_gates": options.coupled,
+        "proj_size": 0 if own.P is None else own.P.shape[0],
+    }
+    kind, hidden = get(name), own.R.shape[1] if own.P is None else own.P.shape[1]
+    said = {word: found[word] for word in signature(kind).parameters if word in found}
+    return kind(width, hidden, own.b_ih is not None, own_weights=False, **said)
 
 
 def _zoneout(plan: Plan, own: Inputs) -> Zoneout | None:
