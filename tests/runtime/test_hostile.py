@@ -54,6 +54,11 @@ ARGUMENTS = [
     {"nonlinearity": "tanh; rm"},
     {"nonlinearity": ["tanh"]},
     {"reset_after": False},
+    {"own_weights": True},
+    {"surprise": 1},
+    {"device": "cuda:99"},
+    {"device": "nowhere"},
+    {"dtype": "float64"},
 ]
 # These make a layer for torch, or are asked of it alone.
 TORCH_ALONE = [
@@ -62,11 +67,6 @@ TORCH_ALONE = [
     {"dropout": None},
     {"initializer": "__import__"},
     {"initializer": []},
-    {"own_weights": True},
-    {"surprise": 1},
-    {"device": "cuda:99"},
-    {"device": "nowhere"},
-    {"dtype": "float64"},
 ]
 RUNTIME_ALONE = [{"bidirectional": "false"}, {"bias": 1}, {"residual": "no"}, {"learn_initial_state": []}]
 
@@ -126,11 +126,42 @@ def test_another_kind_of_file(read, tmp_path):
     manifest = {"version": "0", "kind": "checkpoint", "class": "LSTM", "arguments": {}}
     format.write(tmp_path / "other.ost", {"w": np.ones(2)}, manifest)
     assert "'checkpoint'" in refuse(read, tmp_path / "other.ost")
-    assert "class" in refuse(ost.load, _of_class(tmp_path / "named.ost", "os.system"))
+    assert "class" in refuse(read, _of_class(tmp_path / "named.ost", "os.system"))
 
 
-def _of_class(path, name):
-    manifest, own = files.to_file(layer_of("LSTM", 3, 4))
+@pytest.mark.parametrize("read", [runtime.load, ost.load], ids=["runtime", "ost"])
+def test_a_class_that_does_not_go_with_the_cell(read, tmp_path):
+    """The tensors would not tell: they are those of the cell."""
+    path = _of_class(tmp_path / "layer.ost", "RNN", "GRU")
+    assert "class RNN has the cell 'rnn', the file says 'gru'" in refuse(read, path)
+
+
+def test_a_word_that_is_unknown_is_named_and_one_of_another_cell_is_told_apart(tmp_path):
+    words = refuse(runtime.load, hostile(tmp_path / "later.ost", {"attention": "none"}))
+    assert "the argument 'attention' is none that this ostinato knows: upgrade ostinato" in words
+    words = refuse(runtime.load, hostile(tmp_path / "escapes.ost", {"\x1b[2J" * 1000: 1}))
+    assert words.isprintable()
+    assert "a lstm has no nonlinearity" in refuse(runtime.load, hostile(tmp_path / "of.ost", {"nonlinearity": "tanh"}))
+
+
+def test_every_word_that_a_layer_has_is_known(tmp_path):
+    """Whatever of its arguments a user sets: what `ost.save` writes is served."""
+    training = {"dropout": 0.1, "recurrent_dropout": 0.1, "weight_dropout": 0.1, "zoneout": 0.1}
+    both = {"num_layers": 2, "residual": True, "learn_initial_state": True, "initializer": "orthogonal"}
+    own = {
+        "RNN": {"nonlinearity": "relu", "layer_norm": True},
+        "LSTM": {"peephole": True, "coupled_gates": True, "layer_norm": True, "proj_size": 2},
+        "GRU": {"reset_after": False, "layer_norm": False},
+    }
+    for kind, options in own.items():
+        options |= {**training, **both, "batch_first": False, "bias": False, "bidirectional": True}
+        for layer in (layer_of(kind, 3, 4, **options), ost.Recurrent(kind.lower(), 3, 4, **options)):
+            ost.save(layer, tmp_path / "layer.ost")
+            assert runtime.load(tmp_path / "layer.ost").cell == kind.lower()
+
+
+def _of_class(path, name, kind="LSTM"):
+    manifest, own = files.to_file(layer_of(kind, 3, 4))
     format.write(path, own, {"version": "0", **manifest, "class": name})
     return path
 

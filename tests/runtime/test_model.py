@@ -100,6 +100,30 @@ def test_what_does_not_fit_is_refused(call, words, model_of):
 
 
 @pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, x: m.predict("abc"), "x must be an array of real numbers, found str of <U3"),
+        (lambda m, x: m.predict([[1, 2], [3]]), "x must be an array of real numbers, found list: "),
+        (lambda m, x: m.predict({"x": 1}), "x must be an array of real numbers, found dict: "),
+        (lambda m, x: m.predict([[[10**400] * 3]]), "x must be an array of real numbers, found list: "),
+        (lambda m, x: m.predict(x + 1j), "x must be an array of real numbers, found ndarray of complex64"),
+        (
+            lambda m, x: m.predict(x.astype("datetime64[s]")),
+            "x must be an array of real numbers, found ndarray of date",
+        ),
+        (lambda m, x: m.predict(x, "abc"), "state must be an array of real numbers, found str of <U3"),
+        (lambda m, x: m.predict(x, {"h": 1}), "state must be an array of real numbers, found dict: "),
+        (lambda m, x: m.predict(x, [[[1, 2], [3]]]), r"state\[0\] must be an array of real numbers, found list: "),
+        (lambda m, x: m.predict(x, (np.zeros((1, 2, 5)), 1j)), r"state\[1\] must be .* found complex of complex128"),
+        (lambda m, x: m.predict(x, lengths=[[1, 2], [3]]), "lengths must be 2 integers, found list: "),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_named(call, words, model_of):
+    with pytest.raises(ValueError, match=f"^{words}"):
+        call(model_of(layer_of("LSTM", 3, 5)), np.zeros((2, 6, 3), np.float32))
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
         ("LSTM", {"dtype": torch.float16}, "the tensors are float16; the runtime has float32 or float64"),

@@ -1,11 +1,16 @@
 """Streams: step by step equals the whole, many side by side equal single ones, states go in and out."""
 
 import re
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 import torch
 from tests.runtime.conftest import layer_of
+
+import ostinato as ost
 
 
 def steps(stream, x):
@@ -83,8 +88,40 @@ def test_state_out_and_in(kind, options, model_of):
 def test_a_state_that_does_not_fit_is_refused_whole(model_of):
     stream = model_of(layer_of("LSTM", 3, 5)).stream(2)
     for wrong in (np.ones((1, 2, 5)), (np.ones((1, 2, 5)), np.ones((1, 2, 4))), (np.ones((1, 2, 5)),) * 3):
-        with pytest.raises(ValueError, match=r"the state has 2 tensor\(s\) \(1, 2, 5\)"):
+        with pytest.raises(ValueError, match=r"the state's tensors must be \[\(1, 2, 5\), \(1, 2, 5\)\], found"):
             stream.state = wrong
+    assert not any(s.any() for s in stream.state)
+
+
+def test_a_projected_state_goes_out_and_in(model_of):
+    """Its h is narrower than its c."""
+    model, x = model_of(layer_of("LSTM", 3, 5, num_layers=2, proj_size=3)), random(4, 8, 3)
+    stream, other = model.stream(4), model.stream(4)
+    steps(stream, x[:, :4])
+    state = stream.state
+    assert [s.shape for s in state] == [(2, 4, 3), (2, 4, 5)]
+    other.state = state
+    np.testing.assert_array_equal(steps(other, x[:, 4:]), steps(stream, x[:, 4:]))
+    kept = other.state
+    with pytest.raises(ValueError, match=r"must be \[\(2, 4, 3\), \(2, 4, 5\)\], found \[\(2, 4, 5\), \(2, 4, 5\)\]"):
+        other.state = (state[1], state[1])
+    np.testing.assert_array_equal(other.state[0], kept[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        (np.full((1, 2, 5), "a"), "ndarray of <U1"),
+        (np.ones((1, 2, 5), complex), "ndarray of complex128"),
+        (np.full((1, 2, 5), {}), "ndarray: float"),
+        ([[1], [2, 3]], "list: "),
+        ({"c": 1}, "dict: float"),
+    ],
+)
+def test_a_state_of_no_numbers_is_named_and_none_of_it_is_kept(wrong, found, model_of):
+    stream = model_of(layer_of("LSTM", 3, 5)).stream(2)
+    with pytest.raises(ValueError, match=rf"^state\[1\] must be an array of real numbers, found {found}"):
+        stream.state = (np.ones((1, 2, 5)), wrong)
     assert not any(s.any() for s in stream.state)
 
 
@@ -152,3 +189,28 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(model_of):
         with pytest.raises(ValueError, match=f"batch must be a whole number of at least 1, found {batch!r}"):
             model.stream(batch)
     assert model.stream(np.int64(2)).batch == 2
+
+
+CODE = """
+    import resource, sys
+    import ostinato.runtime as runtime
+    model = runtime.load("layer.ost")
+    with open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30),) * 2)  # some machines would have had the room
+    try:
+        model.stream(10**8)
+    except MemoryError as error:
+        print(error)
+    assert model.stream(2).batch == 2
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory is taken")
+def test_more_streams_than_there_is_memory_for_are_named(tmp_path):
+    ost.save(layer_of("LSTM", 3, 5, num_layers=2), tmp_path / "layer.ost")
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CODE)], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "batch=100000000: the states of so many streams take 8.0 GB: ask for fewer\n"

@@ -11,32 +11,36 @@ from reprlib import repr as short
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ostinato import _kernels, format
 from ostinato.format import FormatError
+from ostinato.runtime.arrays import Array, array, real, state_of
+from ostinato.runtime.forks import threads_here
 from ostinato.runtime.stream import Stream
 
-Array = NDArray[Any]
-
 KINDS = {"rnn": 0, "lstm": 1, "gru": 2}
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "identity": 3}
 # The options that only one cell has, and what they are when they are not said.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "rnn": {"layer_norm": False},
+    "rnn": {"layer_norm": False, "nonlinearity": "tanh"},
     "lstm": {"layer_norm": False, "peephole": False, "coupled_gates": False, "proj_size": 0},
     "gru": {"layer_norm": False, "reset_after": True},
 }
 SIZES = ("input_size", "hidden_size", "num_layers")
 LARGEST = 2**31 - 1  # of a size, as a Spec has it
 FLAGS = ("bias", "bidirectional", "residual", "learn_initial_state")
+# What only training and torch's own order of axes ask for: known, and of no use here.
+UNUSED = ("batch_first", "dropout", "recurrent_dropout", "weight_dropout", "initializer")
+CLASSES = {"Recurrent": None, "RNN": "rnn", "LSTM": "lstm", "GRU": "gru"}  # None: of any cell
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None) -> Model:
     """A model file, ready to predict and stream.
 
     Args:
-        threads: at most so many; all cores where left out.
+        threads: at most so many; all cores where left out. In a forked child always one: OpenMP's threads do not
+            survive a fork, and whoever calls them there waits for ever.
 
     Raises:
         FormatError: the file is damaged, is no recurrent layer, or has an option that needs torch.
@@ -62,6 +66,8 @@ def _check_count(word: str, count: Any) -> None:
 def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = manifest["arguments"]
     _one_of(path, arguments, "cell", KINDS)
+    _check_class(path, manifest["class"], arguments["cell"])
+    _check_words(path, arguments)
     for word in SIZES:
         if type(arguments.get(word)) is not int or not 1 <= arguments[word] <= LARGEST:
             found = short(arguments.get(word))
@@ -70,9 +76,6 @@ def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[s
     for word in (*FLAGS, *(word for word, usual in options.items() if type(usual) is bool)):
         if type(arguments.get(word, False)) is not bool:
             raise FormatError(f"{path}: {word} is {short(arguments[word])}, not true or false")
-    for word in sorted({word for each in OPTIONS.values() for word in each} - options.keys()):
-        if word in arguments:
-            raise FormatError(f"{path}: a {arguments['cell']} has no {word}")
     width = arguments.get("proj_size", 0)
     if type(width) is not int or not 0 <= width < arguments["hidden_size"]:
         raise FormatError(f"{path}: proj_size is {short(width)}, not in 0..hidden_size - 1")
@@ -82,6 +85,23 @@ def _arguments(path: str | os.PathLike[str], manifest: dict[str, Any]) -> dict[s
     if "nonlinearity" in arguments:
         _one_of(path, arguments, "nonlinearity", ACTIVATIONS)
     return arguments
+
+
+def _check_class(path: str | os.PathLike[str], name: str, cell: str) -> None:
+    """As `ostinato.load` does."""
+    if name not in CLASSES:
+        raise FormatError(f"{path}: class {short(name)} is none of {', '.join(CLASSES)}: load it with `ostinato.load`")
+    if CLASSES[name] not in (None, cell):
+        raise FormatError(f"{path}: class {name} has the cell {CLASSES[name]!r}, the file says {cell!r}")
+
+
+def _check_words(path: str | os.PathLike[str], arguments: dict[str, Any]) -> None:
+    """No word is passed over: a later version's option would change what the layer computes."""
+    cell, others = arguments["cell"], {word for each in OPTIONS.values() for word in each}
+    for word in sorted(arguments.keys() - {"cell", "zoneout", *SIZES, *FLAGS, *UNUSED, *OPTIONS[cell]}):
+        if word in others:
+            raise FormatError(f"{path}: a {cell} has no {word}")
+        raise FormatError(f"{path}: the argument {short(word)} is none that this ostinato knows: upgrade ostinato")
 
 
 def _zoneout(path: str | os.PathLike[str], arguments: dict[str, Any]) -> tuple[float, float]:
@@ -128,7 +148,7 @@ class Model:
         self._sizes = self._sizes[: 2 if arguments["cell"] == "lstm" else 1]
         self._learnt: bool = arguments.get("learn_initial_state", False)
         self.cell: str = arguments["cell"]
-        self._kind, self._activation = KINDS[self.cell], ACTIVATIONS[arguments.get("nonlinearity", "tanh")]
+        self._kind, self._activation = KINDS[self.cell], ACTIVATIONS[self._options.get("nonlinearity", "tanh")]
         self._path, self._threads = path, threads
         before = not self._options.get("reset_after", True)
         self._flags = (self._options.get("coupled_gates", False), before, _zoneout(path, arguments), None, 0)
@@ -143,7 +163,7 @@ class Model:
         """The layer's output over whole sequences.
 
         Args:
-            x: (batch, time, input_size), any real type and strides.
+            x: (batch, time, input_size), any real type and strides; complex is refused.
             state: h, or (h, c), each (layers x directions, batch, size).
             lengths: (batch,) integers; output is 0 past them.
 
@@ -151,13 +171,13 @@ class Model:
             (batch, time, directions x size of h).
 
         Raises:
-            ValueError: a shape does not fit.
+            ValueError: an argument is not of real numbers or does not fit; it is named.
         """
         return self.run(x, state, lengths=lengths)[0]
 
     def run(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Array, tuple[Array, ...]]:
         """As `predict`, with the state after the last step."""
-        x = np.ascontiguousarray(x, dtype=self.dtype)
+        x = real("x", x, self.dtype)
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x must be (batch, time, {self.input_size}), found {x.shape}")
         counts = self._lengths(lengths, x)
@@ -178,21 +198,30 @@ class Model:
 
         Raises:
             ValueError: batch is no number of streams, or the layer reads backwards too, which no stream can.
+            MemoryError: there is no room for so many.
         """
         _check_count("batch", batch)
         if self.bidirectional:
             raise ValueError("a bidirectional layer reads the end first: it cannot stream; use predict(x)")
+        try:
+            engine = self._engine(int(batch))
+        except MemoryError:  # the kernels' own says no more than std::bad_alloc
+            taken = f"{int(batch) * self.num_layers * sum(self._sizes) * self.dtype.itemsize / 1e9:.1f} GB"
+            raise MemoryError(f"batch={batch}: the states of so many streams take {taken}: ask for fewer") from None
+        return Stream(engine, batch, self.num_layers, len(self._sizes))
+
+    def _engine(self, batch: int) -> Any:
         kind = _kernels.StreamF64 if self.dtype == np.float64 else _kernels.StreamF32
-        engine = kind(int(batch), self.input_size, self.residual)
+        engine = kind(batch, self.input_size, self.residual)
         for (w,) in self._weights:
             engine.add(self._kind, self._activation, w.parts, self._flags, w.start)
-        return Stream(engine, batch, self.num_layers, 2 if self.cell == "lstm" else 1)
+        return engine
 
     # What is in the file -------------------------------------------------------------------------
 
     def _read(self, tensors: dict[str, Array]) -> list[list[Weights]]:
         """Every tensor that the arguments declare, checked; none may be left over."""
-        gates = {"rnn": 1, "lstm": 4, "gru": 3}[self.cell]
+        gates = GATES[self.cell]
         suffixes = ["", "_reverse"] if self.bidirectional else [""]
         if self.num_layers * len(suffixes) > len(tensors):
             raise FormatError(f"{self._path}: {self.num_layers} layers are declared, {len(tensors)} tensors are there")
@@ -252,7 +281,8 @@ class Model:
     ) -> tuple[Array, tuple[Array, ...]]:
         h, c = (*state, None)[:2]
         plan = (self._kind, self._activation, reverse, 1, 1, self._flags)
-        made = _kernels.forward(plan, self._threads, (x, h, c, None, None, lengths, None, *w.parts), None, False)
+        tensors, threads = (x, h, c, None, None, lengths, None, *w.parts), threads_here(self._threads)
+        made = _kernels.forward(plan, threads, tensors, None, False)
         assert made is not None  # every array here is dense
         y, end_h, end_c, _ = made
         return y, (end_h,) if end_c is None else (end_h, end_c)
@@ -263,17 +293,13 @@ class Model:
         if state is None:
             starts = [np.stack(each) for each in zip(*(w.start for layer in self._weights for w in layer), strict=True)]
             return [np.repeat(start[:, None], batch, 1) for start in starts]  # (rows, batch, size)
-        given = [np.ascontiguousarray(s, self.dtype) for s in (state if isinstance(state, (tuple, list)) else [state])]
-        wanted = [(rows, batch, size) for size in self._sizes]
-        if [s.shape for s in given] != wanted:
-            raise ValueError(f"the state's tensors must be {wanted}, found {[s.shape for s in given]}")
-        return given
+        return state_of(state, [(rows, batch, size) for size in self._sizes], self.dtype)
 
     @staticmethod
     def _lengths(lengths: Any, x: Array) -> Array | None:
         if lengths is None:
             return None
-        found = np.asarray(lengths)
+        found = array("lengths", f"{x.shape[0]} integers", lengths)
         whole = found.dtype.kind in "iu" or not found.size  # an empty list has no type
         if found.shape != (x.shape[0],) or not whole:
             raise ValueError(f"lengths must be {x.shape[0]} integers, found {found.dtype} {found.shape}")

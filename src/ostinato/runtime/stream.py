@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ostinato.runtime.arrays import Array, state_of
 
 
 class Stream:
     """`batch` streams side by side; made by `Model.stream`. Packed weights and state live in C++.
 
     `step(x)` takes x (batch, input_size), any strides, and gives the top layer's output
-    (batch, hidden_size): always the same array, which the next step writes again. Copy it to keep it.
+    (batch, size of h): always the same array, which the next step writes again. Copy it to keep it.
     """
 
     def __init__(self, engine: Any, batch: int, layers: int, states: int) -> None:
@@ -25,18 +24,26 @@ class Stream:
 
     @property
     def state(self) -> tuple[Array, ...]:
-        """h, or h and c, each (layers, batch, hidden_size): copies. May be set."""
-        return tuple(np.stack([self._engine.state(k, i) for k in range(self._layers)]) for i in range(self._states))
+        """h, or h and c, each (layers, batch, size): copies. May be set.
+
+        The size is hidden_size; of h it is proj_size where the layer has a projection.
+
+        Raises:
+            ValueError: what it is set to is not of real numbers or does not fit; nothing was changed then.
+        """
+        return tuple(np.stack(each) for each in self._parts())
 
     @state.setter
     def state(self, value: Any) -> None:
-        given = value if isinstance(value, (tuple, list)) else (value,)
-        wanted = (self._layers, *self._engine.state(0, 0).shape)
-        if len(given) != self._states or any(np.shape(s) != wanted for s in given):
-            raise ValueError(f"the state has {self._states} tensor(s) {wanted}, found {[np.shape(s) for s in given]}")
-        for i, tensor in enumerate(given):
-            for k in range(self._layers):
-                self._engine.state(k, i)[...] = tensor[k]
+        parts = self._parts()
+        wanted = [(self._layers, *each[0].shape) for each in parts]
+        for each, tensor in zip(parts, state_of(value, wanted, parts[0][0].dtype), strict=True):
+            for part, row in zip(each, tensor, strict=True):
+                part[...] = row
+
+    def _parts(self) -> list[list[Array]]:
+        """The memory of h, or of h and c, itself: of each layer (batch, size)."""
+        return [[self._engine.state(k, i) for k in range(self._layers)] for i in range(self._states)]
 
     def reset(self, rows: int | Sequence[int] | Array | None = None) -> None:
         """Begin anew, from the learnt initial state or zeros: all streams, those named, or those marked.
