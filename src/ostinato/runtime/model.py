@@ -259,7 +259,7 @@ class Model:
         widths = {"norm": H} if self.cell == "rnn" else {"norm_ih": rows, "norm_hh": rows}
         widths |= {"norm_c": H} if self.cell == "lstm" else {}
         norms: list[Array | None] = [
-            take(f"{name}{suffix}.{part}", (size,)) if options["layer_norm"] else None
+            take(f"{name}{suffix}.{part}", (size,)) if options.get("layer_norm") else None
             for name, size in widths.items()
             for part in ("weight", "bias")
         ]
