@@ -1,5 +1,7 @@
 """A trace is the layer itself, seen from inside: values, gradients, time, and every option."""
 
+import dataclasses
+
 import pytest
 import torch
 from tests.contracts.conftest import CASES, as_tuple, layer_of, state_of, words
@@ -179,6 +181,50 @@ def test_a_loss_that_is_none_is_refused():
         found.gradient(found.output.sum())
 
 
+def test_a_loss_of_another_call_is_refused():
+    """Its gradients by this trace would all be 0, which looks like an answer."""
+    layer, x = layer_of(("gru", {})), torch.randn(2, 4, 3, dtype=torch.float64)
+    found = ost.trace(layer, x)
+    with torch.no_grad():
+        without = ost.trace(layer, x)
+    for one in (found, without):
+        with pytest.raises(ValueError, match="loss is not made of this trace.*: make it of .*found.output"):
+            one.gradient(layer(x)[0].sum())
+    both = found.gradient(found.output.sum() + layer(x)[0].sum()).states["h"]
+    assert torch.equal(both, found.gradient(found.output.sum()).states["h"])
+
+
+def test_what_a_loss_does_not_reach_has_the_gradient_0():
+    """The output of step 1 has nothing of the steps after it."""
+    layer = layer_of(("lstm", {}), num_layers=2)
+    found = ost.trace(layer, torch.randn(2, 4, 3, dtype=torch.float64))
+    h = found.gradient(found.gates["f"][0, 0, :, 1].sum()).states["h"]
+    assert (h[0, 0, :, 0] != 0).all()
+    assert not h[0, 0, :, 1:].any()
+    assert not h[1].any()
+
+
+def test_a_cell_with_a_gate_that_hangs_on_nothing():
+    class Fixed(cells.GatedCell):
+        name, gates = "doc-fixed", ("a", "b")
+
+        def gated(self, w, wx, seen, state):
+            a, b = torch.ones_like(state[0]), torch.tanh(wx.chunk(2, -1)[1])
+            return (a, b), (a * b + state[0],)
+
+    found = ost.trace(ost.Recurrent("doc-fixed", 3, 5), torch.randn(2, 4, 3))
+    inside = found.gradient(found.output.sum())
+    assert not inside.gates["a"].any()
+    assert (inside.gates["b"] != 0).all()
+
+
+def test_input_of_whole_numbers_is_refused_as_the_layer_does():
+    layer, x = ost.GRU(3, 4), torch.ones(2, 4, 3, dtype=torch.int32)
+    for call in (layer, lambda x: ost.trace(layer, x)):
+        with pytest.raises(ValueError, match=r"x is torch.int32 .*: pass x.to\(torch.float32\)"):
+            call(x)
+
+
 def test_without_gradients():
     layer = layer_of(("gru", {}))
     with torch.no_grad():
@@ -286,3 +332,41 @@ def test_a_picture_of_what_is_not_there_is_refused(place):
     ((word, number),) = place.items()
     with pytest.raises(IndexError, match=f"{word} {number} is not there"):
         found.plot(**place)
+
+
+@pytest.mark.parametrize("place", [{"row": "a"}, {"row": None}, {"layer": 0.5}])
+def test_a_picture_is_asked_for_by_whole_numbers(place):
+    found = ost.trace(layer_of(("gru", {})), torch.randn(2, 4, 3, dtype=torch.float64))
+    ((word, number),) = place.items()
+    with pytest.raises(TypeError, match=f"{word} must be a whole number, found {number!r}"):
+        found.plot(**place)
+
+
+def test_a_picture_of_an_empty_batch_is_refused():
+    found = ost.trace(layer_of(("gru", {})), torch.randn(0, 4, 3, dtype=torch.float64))
+    with pytest.raises(IndexError, match="row 0 is not there: there are no rows, x is an empty batch"):
+        found.plot()
+
+
+def drawn(inside):
+    """The pictures of the strips, by name."""
+    return {axes.get_ylabel(): axes.images[0] for axes in inside.plot().figure.axes if axes.images}
+
+
+def test_a_picture_of_a_layer_in_bfloat16():
+    found = ost.trace(ost.GRU(3, 5).bfloat16(), torch.randn(2, 9, 3).bfloat16())
+    assert (drawn(found)["z"].get_array().data == found.gates["z"][0, 0, 0].detach().float().numpy().T).all()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_step_that_is_not_finite_leaves_the_scale_to_the_others(bad):
+    x = torch.randn(2, 9, 3, dtype=torch.float64)
+    found = ost.trace(layer_of(("gru", {})), x)
+    h = found.states["h"].detach().clone()
+    h[..., 4, :] = bad
+    picture = drawn(dataclasses.replace(found, states={"h": h}))["h"]
+    largest = h[0, 0, 0][[0, 1, 2, 3, 5, 6, 7, 8]].abs().max().item()
+    assert picture.get_clim() == (-largest, largest)
+    colors = picture.to_rgba(picture.get_array())
+    assert (colors[:, 4] == picture.cmap.get_bad()).all()
+    assert tuple(picture.cmap.get_bad()) != picture.cmap(0.5)  # not to be taken for 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from ostinato.sequence import Sequence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 Tensors = dict[str, Tensor]
 
@@ -62,8 +64,11 @@ class Inside:
     def plot(self, row: int = 0, layer: int = -1, direction: int = 0) -> Figure:
         """Units over time, a strip for each state and gate of one sequence: a matplotlib figure, no display needed.
 
+        What is not finite is grey, and the scale is that of the rest.
+
         Raises:
             IndexError: there is no such row, layer or direction.
+            TypeError: one of them is no whole number.
 
         >>> figure = trace(Recurrent("gru", 3, 8), torch.randn(4, 7, 3)).plot(row=2)
         >>> [axes.get_ylabel() for axes in figure.axes[:4]]
@@ -72,15 +77,9 @@ class Inside:
         from ostinato.insight.strips import strips
 
         layers, directions, batch = next(iter(self.states.values())).shape[:3]
-        for word, number, count in (
-            ("row", row, batch),
-            ("layer", layer, layers),
-            ("direction", direction, directions),
-        ):
-            if not -count <= number < count:
-                raise IndexError(f"{word} {number} is not there: {word}s are 0..{count - 1}")
+        place = _place("layer", layer, layers), _place("direction", direction, directions), _place("row", row, batch)
         named = {**self.states, **{name: v for name, v in self.gates.items() if name not in self.states}}
-        return strips({name: v[layer, direction, row].detach().cpu().numpy() for name, v in named.items()})
+        return strips({name: _array(v[place]) for name, v in named.items()})
 
     def __repr__(self) -> str:
         sizes = tuple(self.states["h"].shape) if "h" in self.states else ()
@@ -111,7 +110,7 @@ class Trace(Inside):
             loss: a scalar made of the output, the state, or states and gates of this trace.
 
         Raises:
-            ValueError: loss is no scalar, or has no graph, as under torch.no_grad().
+            ValueError: loss is no scalar, is not made of this trace, or has no graph, as under torch.no_grad().
 
         >>> found = trace(Recurrent("rnn", 3, 8), torch.randn(4, 7, 3))
         >>> through_time = found.gradient(found.output[:, -1].sum()).states["h"]  # (1, 1, 4, 7, 8)
@@ -123,9 +122,40 @@ class Trace(Inside):
             raise ValueError(f"loss must be a scalar, found {got}: pass a sum, such as output[:, -1].sum()")
         if not loss.requires_grad:
             raise ValueError("loss has no graph to go back through: trace, and make it, outside of torch.no_grad()")
-        asked = [v for one in self._passes for v in one.tensors()]
-        found = iter(torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True, materialize_grads=True))
+        found = iter(_gradients(loss, [v for one in self._passes for v in one.tensors()]))
         return _inside([one.like(found) for one in self._passes], self._layers)
+
+
+def _gradients(loss: Tensor, asked: list[Tensor]) -> list[Tensor]:
+    """d loss / d of each, 0 where the loss has nothing of it; refused where it has nothing of any."""
+    followed = [v for v in asked if v.requires_grad]  # none of a trace made under no_grad: torch refuses to be asked
+    found = torch.autograd.grad(loss, followed, retain_graph=True, allow_unused=True) if followed else ()
+    if all(g is None for g in found):
+        raise ValueError(
+            "loss is not made of this trace, so all its gradients would be 0: make it of what trace returned, such as "
+            "found.output, and not of another call of the layer"
+        )
+    by_place = iter(found)
+    whole = [next(by_place) if v.requires_grad else None for v in asked]
+    return [torch.zeros_like(v) if g is None else g for v, g in zip(asked, whole, strict=True)]
+
+
+def _place(word: str, number: Any, count: int) -> int:
+    """The row, layer or direction asked for, of so many."""
+    try:
+        place = index(number)
+    except TypeError:
+        raise TypeError(f"{word} must be a whole number, found {number!r}: a picture is of one {word}") from None
+    if not -count <= place < count:
+        there = f"{word}s are 0..{count - 1}" if count else f"there are no {word}s, x is an empty batch"
+        raise IndexError(f"{word} {place} is not there: {there}")
+    return place
+
+
+def _array(v: Tensor) -> NDArray[Any]:
+    """What a picture is drawn from: numpy has no bfloat16."""
+    v = v.detach().cpu()
+    return (v.float() if v.dtype is torch.bfloat16 else v).numpy()
 
 
 def trace(
@@ -179,7 +209,8 @@ def _watched(layer: Recurrent, passes: list[_Pass]) -> Callable[..., tuple[Any, 
     """The layer in all but its loop, which writes down what it does; the layer itself stays as it is."""
 
     def run(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages) -> tuple[Tensor, State]:
-        if torch.is_grad_enabled() and not x.requires_grad:
+        floats = x.is_floating_point() or x.is_complex()  # of others the loop says what to do
+        if torch.is_grad_enabled() and floats and not x.requires_grad:
             x = x.detach().requires_grad_()  # with frozen weights too there are gradients by gates
         steps: list[tuple[Gates, State]] = []
         passes.append(_Pass(cell, stages, steps))

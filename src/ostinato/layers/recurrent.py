@@ -165,7 +165,8 @@ class Recurrent(nn.Module):
         if isinstance(input, PackedSequence):
             return self._packed(input, hx, lengths, resets)
         if not isinstance(input, Tensor):
-            raise TypeError(f"input must be a tensor or a PackedSequence, found {type(input).__name__}")
+            hint = ": pass s.values, lengths=s.lengths" if isinstance(input, Sequence) else ""
+            raise TypeError(f"input must be a tensor or a PackedSequence, found {type(input).__name__}{hint}")
         if input.is_nested or input.layout is not torch.strided:
             raise TypeError(
                 f"input must be a dense tensor, found {'a nested one' if input.is_nested else input.layout}: pass "
