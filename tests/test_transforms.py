@@ -277,10 +277,11 @@ def test_exported_with_any_batch_and_time(training):
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # the check of the features is for the first input
 @pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("trains", [False, True])
 @pytest.mark.parametrize("record", ["jit", "fx"])
-def test_what_was_recorded_answers_for_other_inputs(kind, record):
+def test_what_was_recorded_answers_for_other_inputs(kind, record, trains):
     """A record that held what a kernel wrote, and not that it was called, would answer with noise."""
-    layer, x = kind(3, 4, num_layers=2, bidirectional=True).eval().requires_grad_(False), torch.randn(2, 5, 3)
+    layer, x = kind(3, 4, num_layers=2, bidirectional=True).eval().requires_grad_(trains), torch.randn(2, 5, 3)
     made = torch.jit.trace(layer, x) if record == "jit" else make_fx(layer)(x)
     for other in (x, torch.randn(2, 5, 3), *([torch.randn(4, 9, 3)] if record == "jit" else [])):
         torch.testing.assert_close(made(other), layer(other), rtol=0, atol=1e-6)

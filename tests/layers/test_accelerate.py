@@ -438,3 +438,32 @@ def test_packed_sequences_with_a_state(kind):
     close(found.data, out.data, torch.float64)
     for f, e in zip(*(s if isinstance(s, tuple) else (s,) for s in (state, end)), strict=True):
         close(f, e, torch.float64)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_what_follows_may_write_over_input_and_output(kind):
+    """x += layer(x) and nn.ReLU(inplace=True), as models of torch do, whose layer has a copy of such an input."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.layer = nn.Linear(5, 5), kind(5, 5, batch_first=True)
+
+        def forward(self, x):
+            x = self.first(x)
+            y, _ = self.layer(x)
+            x += y
+            return torch.relu_(x)
+
+    model, x = Residual(), torch.randn(2, 6, 5)
+    model(x).square().sum().backward()
+    expected = [p.grad for p in model.parameters()]
+    report = ost.accelerate(model)
+    model.zero_grad()
+    torch.relu_(model.layer(x)[0]).sum().backward()
+    model.zero_grad()
+    model(x).square().sum().backward()
+    for p, wanted in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(p.grad, wanted, rtol=1e-4, atol=1e-5)
+    report.undo()
+    assert "_spares_input" not in vars(model.layer)

@@ -140,7 +140,9 @@ def _counterpart(part: Any) -> Recurrent:
     elif part.mode != "GRU":
         arguments["nonlinearity"] = part.mode.removeprefix("RNN_").lower()
     with torch.device("meta"):
-        return OURS[type_before_parametrizations(part)](**arguments)
+        ours = OURS[type_before_parametrizations(part)](**arguments)
+    ours._spares_input = part.batch_first  # torch's layer turns x round, and so has a copy of its own
+    return ours
 
 
 def _take_over(part: nn.Module) -> _Change:

@@ -113,6 +113,7 @@ class Recurrent(nn.Module):
         self.reset_parameters()
 
     _run = staticmethod(run)  # one layer and direction; a trace puts a watched loop in its place
+    _spares_input = False  # whether what follows may write over x before the backward, which reads it: it gets a copy
 
     @property
     def num_directions(self) -> int:
@@ -158,6 +159,8 @@ class Recurrent(nn.Module):
         Raises:
             TypeError, ValueError: an argument does not fit; it is named.
         """
+        if self._spares_input and torch.is_grad_enabled() and isinstance(input, Tensor):
+            input = input.clone()
         if hx is None and lengths is None and resets is None and type(input) is Tensor:
             straight = self._straight(input)
             if straight is not None:

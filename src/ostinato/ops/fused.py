@@ -58,7 +58,9 @@ def opaque(cell: GatedCell, w: Weights, x: Tensor, state: State, stages: Stages)
     tensors = Inputs(*_inputs(cell, plan, w, x, state, stages))  # type: ignore[arg-type]
     y, h, c, _ = torch.ops.ostinato.scan(*tensors, *_flat(plan))
     # The backward reads y as it was made: what comes after the layer may write over a copy (which inductor leaves out).
-    return y.clone() if y.requires_grad else y, (h, c)[: len(state)]
+    # Not in the record of jit.trace, which is checked against one made without gradients.
+    apart = y.requires_grad and torch.compiler.is_compiling()
+    return y.clone() if apart else y, (h, c)[: len(state)]
 
 
 def plan_of(
