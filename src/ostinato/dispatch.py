@@ -186,7 +186,7 @@ def _started(cell: Cell, x: Tensor) -> State:
 def _like(cell: Cell, start: State, state: Any) -> State:
     """The state, if it has the shapes that the cell itself starts with."""
     wanted = [tuple(s.shape) for s in start]
-    made = _of_tensors(cell, state, str(wanted))
+    made = _of_tensors(cell, state, wanted)
     if wanted != (found := [tuple(s.shape) for s in made]):
         raise ValueError(f"the state of {type(cell).__name__} must be a tuple of tensors {wanted}, found {found}")
     return made
@@ -194,14 +194,14 @@ def _like(cell: Cell, start: State, state: Any) -> State:
 
 def _of_rows(cell: Cell, x: Tensor, state: Any) -> State:
     """The state of a cell that does not say where it starts, if each tensor has as many rows as x."""
-    made = _of_tensors(cell, state, f"({len(x)}, ...) each")
-    if any(s.dim() == 0 or len(s) != len(x) for s in made):
+    made = _of_tensors(cell, state, "(batch, ...) each")
+    if any(s.shape[:1] != x.shape[:1] for s in made):
         found = [tuple(s.shape) for s in made]
-        raise ValueError(f"the state of {type(cell).__name__} must have the {len(x)} rows of x, found {found}")
+        raise ValueError(f"the state of {type(cell).__name__} must have the {x.shape[0]} rows of x, found {found}")
     return made
 
 
-def _of_tensors(cell: Cell, state: Any, wanted: str) -> State:
+def _of_tensors(cell: Cell, state: Any, wanted: Any) -> State:
     if isinstance(state, (tuple, list)) and state and all(isinstance(s, Tensor) for s in state):
         return tuple(state)
     found: Any = type(state).__name__

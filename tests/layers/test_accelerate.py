@@ -3,6 +3,7 @@
 import copy
 import io
 
+import numpy as np
 import pytest
 import torch
 from tests.layers.owned import MODELS, Agent, Forecaster, Language, Tagger
@@ -467,3 +468,29 @@ def test_what_follows_may_write_over_input_and_output(kind):
         torch.testing.assert_close(p.grad, wanted, rtol=1e-4, atol=1e-5)
     report.undo()
     assert "_spares_input" not in vars(model.layer)
+
+
+def test_a_layer_with_a_name_of_ours_on_it_is_kept():
+    """m.residual = True would make ours add its input, which torch's does not."""
+    model = nn.Sequential(nn.LSTM(5, 5, 2, batch_first=True), nn.GRU(5, 5, batch_first=True))
+    model[0].residual = True
+    model[1].note = "a name that is nobody's"
+    report = ost.accelerate(model)
+    assert report.replaced == ["1"]
+    assert report.kept == {"0": "it has an attribute 'residual', which is a name of ours too: rename it"}
+    assert type(model[0]) is nn.LSTM
+
+
+def test_what_ours_would_not_take_is_kept_and_the_others_are_ours():
+    empty = nn.LSTM(3, 5)
+    for name in list(empty._parameters):
+        del empty._parameters[name]
+    model = nn.Sequential(nn.GRU(3, 8), nn.LSTM(3, 8, np.int64(2)), empty, nn.RNNBase("GRU", 3, 5))
+    report = ost.accelerate(model)
+    assert report.replaced == ["0"]
+    assert list(report.kept) == ["1", "2", "3"]
+    assert report.kept["1"] == "num_layers must be a whole number of at least 1, found np.int64(2)"
+    assert report.kept["2"] == "it has no weights of its own"
+    assert "none of RNN, LSTM and GRU" in report.kept["3"]
+    report.undo()
+    assert type(model[0]) is nn.GRU

@@ -236,3 +236,40 @@ def test_empty_modules_on_the_meta_device_say_the_shapes():
     assert h.shape == (2, 2, 4)
     with pytest.raises(ValueError, match="x is torch.float32 on cpu, the weights are torch.float32 on meta"):
         layer(torch.randn(2, 5, 3))
+
+
+class Added(torch.nn.Module):
+    """As a low-rank adapter: no inverse."""
+
+    def __init__(self):
+        super().__init__()
+        self.more = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, weight):
+        return weight + self.more
+
+
+@pytest.mark.parametrize("initializer", ["uniform", "orthogonal"])
+@pytest.mark.parametrize("how", ["weight norm", "pruned", "added"])
+def test_weights_that_are_made_of_others_are_drawn_anew(how, initializer):
+    """Between the folds of a cross-validation nothing of the fold before may stay."""
+    from torch.nn.utils import parametrize, prune
+
+    layer = ost.LSTM(3, 4, initializer=initializer, layer_norm=True)
+    layer.mine = torch.nn.LayerNorm(2)
+    with torch.no_grad():
+        layer.weight_hh_l0.fill_(7.0)
+        layer.mine.weight.fill_(7.0)
+        layer.norm_ih_l0.weight.fill_(7.0)
+    if how == "weight norm":
+        parametrizations.weight_norm(layer, "weight_hh_l0")
+    elif how == "pruned":
+        prune.random_unstructured(layer, "weight_hh_l0", 0.5)
+    else:
+        parametrize.register_parametrization(layer, "weight_hh_l0", Added())
+    layer.reset_parameters()
+    assert layer(torch.randn(1, 2, 3))[0].isfinite().all()  # pruning makes its weight at a call
+    made = layer.weight_hh_l0 - (1 if how == "added" else 0)
+    assert 0 < made.abs().max() <= 1 + 1e-6
+    assert (layer.norm_ih_l0.weight == 1).all()
+    assert (layer.mine.weight == 7).all()  # a person's own, not the cell's

@@ -193,7 +193,7 @@ def test_a_cell_without_start_runs_from_a_given_state():
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (torch.zeros(2, 4), r"a tuple of tensors \(2, ...\) each, found a bare tensor: pass \(state,\)"),
+        (torch.zeros(2, 4), r"a tuple of tensors \(batch, ...\) each, found a bare tensor: pass \(state,\)"),
         ((torch.zeros(3, 4), torch.zeros(2, 1)), r"must have the 2 rows of x, found \[\(3, 4\), \(2, 1\)\]"),
         ((torch.zeros(2, 4), 1.0), r"found \['Tensor', 'float'\]"),
         (5, "found int"),

@@ -117,8 +117,22 @@ def _why_kept(part: nn.Module) -> str | None:
     if part._compiled_call_impl is not None:
         return "it is compiled by itself: accelerate it first, then compile"
     tensors = {name: v for name, v in [*part.named_parameters(), *vars(part).items()] if isinstance(v, torch.Tensor)}
-    sample = next(iter(tensors.values())).new_empty(0)
-    return unserved(_counterpart(part)._cell(0), tensors, sample, Stages())
+    if not tensors:
+        return "it has no weights of its own"
+    try:
+        ours = _counterpart(part)
+    except (TypeError, ValueError) as error:  # torch takes what ours does not
+        return str(error)
+    if taken := _of_both(part, ours, kind):
+        return f"it has an attribute {taken[0]!r}, which is a name of ours too: rename it"
+    return unserved(ours._cell(0), tensors, next(iter(tensors.values())).new_empty(0), Stages())
+
+
+def _of_both(part: nn.Module, ours: Recurrent, kind: type[nn.Module]) -> list[str]:
+    """What a person put on the layer under a name that ours reads as its own: it would change what is computed."""
+    with torch.device("meta"):
+        usual = vars(kind(1, 1)).keys() | set(dir(kind))
+    return sorted(vars(part).keys() & ((vars(ours).keys() | set(dir(type(ours)))) - usual))
 
 
 def _why_other(part: nn.Module, kind: type[nn.Module]) -> str:
@@ -126,6 +140,8 @@ def _why_other(part: nn.Module, kind: type[nn.Module]) -> str:
         return "a scripted module: its code is fixed; accelerate the module that it was made from"
     if kind in (nn.RNNCell, nn.LSTMCell, nn.GRUCell):
         return f"{kind.__name__} takes one step a call: there is no time loop to make faster"
+    if kind is nn.RNNBase:
+        return "RNNBase by itself is none of RNN, LSTM and GRU"
     if kind.__module__.startswith("torch."):
         return f"{kind.__module__}.{kind.__name__} is quantized, or made ready for it"
     return f"{kind.__qualname__} is a class of its own, which may compute something else"

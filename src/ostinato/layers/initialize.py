@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ostinato.cells import GatedCell
 
@@ -41,6 +42,19 @@ INITIALIZERS: dict[str, Callable[[GatedCell, Weights], None]] = {
     "orthogonal": orthogonal,
     "identity": identity,
 }
+
+
+def reach_originals(layer: nn.Module, suffix: str, w: Weights) -> None:
+    """What was drawn into a tensor that a parametrization or pruning makes at each call goes on to its originals."""
+    for name, drawn in w.items():
+        original = layer._parameters.get(f"{name}{suffix}_orig")  # torch.nn.utils.prune's name
+        if parametrize.is_parametrized(layer, name + suffix):
+            try:
+                setattr(layer, name + suffix, drawn)  # torch asks each parametrization for its inverse
+            except RuntimeError:  # it has none, as one that adds something: then what it adds to is drawn
+                original = getattr(getattr(layer.parametrizations, name + suffix), "original", None)
+        if original is not None:
+            original.copy_(drawn)
 
 
 def _blocks(cell: GatedCell, w: Weights, name: str, fill: Callable[[Tensor], Tensor]) -> None:

@@ -18,7 +18,8 @@ from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
 from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, run_whole, stages_of
 from ostinato.layers.arguments import alike, flag, own_options, probability, zoneout_of
-from ostinato.layers.initialize import INITIALIZERS
+from ostinato.layers.initialize import INITIALIZERS, reach_originals
+from ostinato.layers.streams import stream, stream_of_state
 from ostinato.ops import random
 from ostinato.sequence import Sequence, as_tensor
 
@@ -126,7 +127,9 @@ class Recurrent(nn.Module):
                 w = cell.collect(self, suffix)
                 INITIALIZERS[self.initializer](cell, w)
                 cell.initialize(w)
-            cells.cell.norms_to_one(self)
+                reach_originals(self, suffix, w)
+                for name in cell.norms():
+                    cells.cell.norms_to_one(getattr(self, name + suffix))
             for start in self._learnt() or ():
                 start.zero_()
 
@@ -236,7 +239,7 @@ class Recurrent(nn.Module):
                 y, end = self._layers(k, k + 1, x, begin, restart, stages, key)
                 ends.append(end)
                 if k + 1 < self.num_layers and dropped:
-                    y = random.dropout(y, cast(Tensor, key), _stream(k, 0, "layer"), dropped)
+                    y = random.dropout(y, cast(Tensor, key), stream(k, 0, "layer"), dropped)
                 x = y + x if self.residual and k and y.shape == x.shape else y
             return x, tuple(torch.cat(each) for each in zip(*ends, strict=True))
         return self._layers(0, self.num_layers, x, begin, restart, stages, key)
@@ -292,7 +295,7 @@ class Recurrent(nn.Module):
             cell, row = self._cell(k), k * self.num_directions + d
             w = cell.collect(self, suffix)
             if key is not None and self.weight_dropout:
-                w["weight_hh"] = random.dropout(w["weight_hh"], key, _stream(k, d, "weight"), self.weight_dropout)
+                w["weight_hh"] = random.dropout(w["weight_hh"], key, stream(k, d, "weight"), self.weight_dropout)
             state = tuple(s[row] for s in begin)
             again = None if restart is None else tuple(s[row].expand(x.shape[0], -1) for s in restart)
             own = stages._replace(restart=again, reverse=d == 1, **self._noise(k, d, x, key))
@@ -308,9 +311,9 @@ class Recurrent(nn.Module):
         sizes, mask, zoneout = self._cell(k).sizes(), None, None
         if key is not None and self.recurrent_dropout:
             p = self.recurrent_dropout
-            mask = random.scaled_mask(key, _stream(k, d, "state"), (x.shape[0], sizes[0]), p, x)
+            mask = random.scaled_mask(key, stream(k, d, "state"), (x.shape[0], sizes[0]), p, x)
         if any(self.zoneout):
-            streams = tuple(_stream_of_state(k, d, i) for i in range(len(sizes)))
+            streams = tuple(stream_of_state(k, d, i) for i in range(len(sizes)))
             zoneout = random.Zoneout(self.zoneout, key, () if key is None else streams)
         return {"mask": mask, "zoneout": zoneout}
 
@@ -486,16 +489,3 @@ def _pair(tensors: Iterable[Tensor]) -> tuple[Tensor | None, Tensor | None]:
     """h and c; None where there is none."""
     h, c, *_ = (*tensors, None, None)
     return h, c
-
-
-_USES = ("layer", "weight", "state", "h", "c")
-
-
-def _stream(layer: int, direction: int, use: str) -> int:
-    """A number for each place a mask is for, so that no two share random numbers."""
-    return (layer * 2 + direction) * len(_USES) + _USES.index(use)
-
-
-def _stream_of_state(layer: int, direction: int, i: int) -> int:
-    """Of the state's tensor i; those beyond h and c, which only a cell of one's own has, come after all others."""
-    return _stream(layer, direction, "hc"[i]) if i < 2 else (i << 20) + layer * 2 + direction
