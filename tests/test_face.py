@@ -26,6 +26,11 @@ def test_importing_brings_no_torch():
     assert found.returncode == 0, found.stderr
 
 
+def test_the_runtime_is_there_without_an_import_of_its_own():
+    found = run("import sys, ostinato as ost; assert callable(ost.runtime.load) and 'torch' not in sys.modules")
+    assert found.returncode == 0, found.stderr
+
+
 def test_the_floors_without_torch_run_where_it_is_hidden():
     code = (
         "import sys; sys.modules['torch'] = None\n"

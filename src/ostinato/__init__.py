@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ostinato import runtime as runtime
     from ostinato.cells import Cell, GatedCell
     from ostinato.dispatch import scan
     from ostinato.insight.trace import trace
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "runtime":
+        return import_module("ostinato.runtime")
     if name not in _HOME:
         raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
     try:
@@ -81,4 +84,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "runtime"])

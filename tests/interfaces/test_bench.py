@@ -45,7 +45,9 @@ def test_a_small_bench_from_end_to_end(shell: Shell) -> None:
         "bench", "--quick", "--only", "streams,lengths,rnn", "--peers", "torch", "--threads", 1, "--out", "out"
     )
     assert answer.code == 0, answer.err
-    assert {path.name for path in Path("out").iterdir()} == {"speed.md", "speed.json", "pictures"}
+    assert {path.name for path in Path("out").iterdir()} == {"speed.md", "speed.json"}  # a picture is of plain layers
+    assert "Beside it: torch.nn (torch " in Path("out/speed.md").read_text()
+    assert "wrote out: speed.json, speed.md" in answer.out
     text = Path("out/speed.md").read_text()
     assert "A quick run" in text
     assert "| RNN | lengths 10..60 of 16, 60, 32, 64 | train |" in text
@@ -63,6 +65,8 @@ def test_a_small_bench_from_end_to_end(shell: Shell) -> None:
         (("--peers", "tensorflow"), "--peers tensorflow: choose from torch, keras, onnxruntime, openvino, or none"),
         (("--threads", "two"), "--threads two: give whole numbers"),
         (("--threads", "4096", "--quick"), "this process may use"),
+        (("--only", "models,lstm", "--quick"), "nothing is left to measure"),
+        (("--only", "streams", "--threads", "2", "--quick"), "nothing is left to measure"),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_one_line(shell: Shell, words: tuple[str, ...], said: str) -> None:
@@ -179,9 +183,20 @@ def _halved(layer: torch.nn.Module, work: object) -> Contestant:
     return Contestant(made.runs, lambda: made.values() / 2, made.gradients)
 
 
+def test_only_those_with_a_column_stand_beside_us() -> None:
+    def names(found: list[Row], *asked: str) -> list[str]:
+        return [peer.title for peer in peers.beside(found, asked)]
+
+    assert names(rows(), "torch") == ["torch.nn", "ONNX Runtime"]
+    padded = Row("lengths", "GRU", "what", "train", 1, {OURS: 1.0, "torch.nn padded": 2.0}, {"torch.nn padded": 2.0})
+    assert names([padded]) == ["torch.nn"]
+    assert names([padded], "keras") == ["torch.nn"]
+
+
 def test_absent_peers_are_said_to_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(peers.PEERS, "keras", peers.Peer("Keras on JAX", ("no_such_library",), "keras_jax"))
     assert "Keras on JAX: absent (no_such_library not installed; pip install" in peers.PEERS["keras"].said()
+    assert [peer.title for peer in peers.beside(rows()[-1:], ["torch", "keras"])] == ["Keras on JAX"]
     row = next(parts.rows(parts.Plan(("layers",), ("RNN",), ("keras",), quick=True, rounds=1)))
     assert row.notes == {"Keras on JAX": "no_such_library not installed"}
     assert list(row.seconds) == [OURS]

@@ -64,7 +64,8 @@ class Inside:
     def plot(self, row: int = 0, layer: int = -1, direction: int = 0) -> Figure:
         """Units over time, a strip for each state and gate of one sequence: a matplotlib figure, no display needed.
 
-        What is not finite is grey, and the scale is that of the rest.
+        Red is above 0, blue below; gates that lie within 0..1 go from white (shut) to dark (open). What is not finite
+        is grey, and the scale is that of the rest.
 
         Raises:
             IndexError: there is no such row, layer or direction.
@@ -79,7 +80,7 @@ class Inside:
         layers, directions, batch = next(iter(self.states.values())).shape[:3]
         place = _place("layer", layer, layers), _place("direction", direction, directions), _place("row", row, batch)
         named = {**self.states, **{name: v for name, v in self.gates.items() if name not in self.states}}
-        return strips({name: _array(v[place]) for name, v in named.items()})
+        return strips({name: _array(v[place]) for name, v in named.items()}, self.gates)
 
     def __repr__(self) -> str:
         sizes = tuple(self.states["h"].shape) if "h" in self.states else ()
@@ -177,8 +178,8 @@ def trace(
         x, state, lengths, resets: as the layer takes them.
 
     Returns:
-        `.output` and `.state` as the layer returns them; `.states["h"]` and `.gates["f"]` by name, each
-        (layers, directions, batch, time, size), t being time in both directions. Unbatched x is a batch of one.
+        `.output` and `.state` as the layer returns them; `.states["h"]` and `.gates["f"]` by name, each (layers,
+            directions, batch, time, size), t being time in both directions. Unbatched x is a batch of one.
 
     Raises:
         TypeError: not a recurrent layer of ours.

@@ -262,7 +262,8 @@ def _bench(
     only: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="tables (layers, lengths, options, models, streams), cells (rnn, lstm, gru); all by default",
+            help="tables (layers, lengths, options, models, streams), cells (rnn, lstm, gru); all by default; "
+            "models only where no cell is named",
             metavar="LIST",
             show_default=False,
         ),
@@ -270,7 +271,8 @@ def _bench(
     peers: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="torch, keras, onnxruntime, openvino, or none; by default all that are installed",
+            help="torch, keras, onnxruntime, openvino, or none, for layers and streams (lengths and models always "
+            "have torch beside them); by default all that are installed",
             metavar="LIST",
             show_default=False,
         ),
@@ -280,7 +282,7 @@ def _bench(
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="folder for speed.md, its picture and speed.json (default runs/bench-DATE-TIME)",
+            help="folder for speed.md, speed.json and the picture of the layers (default runs/bench-DATE-TIME)",
             metavar="DIR",
             show_default=False,
         ),
@@ -301,7 +303,7 @@ def _bench(
         text = command.run(asked, to, quiet)
         if not quiet:
             print(text)
-            print(f"\nwrote {to}: speed.md, speed.json")
+            print(f"\nwrote {to}: {', '.join(sorted(f'{p.relative_to(to)}' for p in to.rglob('speed.*')))}")
 
 
 _MODELS: list[tuple[Callable[..., None], tuple[str, ...]]] = [

@@ -10,28 +10,29 @@ from datetime import datetime
 from pathlib import Path
 
 from ostinato.format import replace_text
-from ostinato.interfaces.bench import page, picture
+from ostinato.interfaces.bench import page, peers, picture
 from ostinato.interfaces.bench.machine import described
 from ostinato.interfaces.bench.parts import CELLS, PARTS, Plan
-from ostinato.interfaces.bench.peers import named
 from ostinato.interfaces.bench.progress import Progress
 from ostinato.interfaces.bench.row import Row
 
 QUICK_ROUNDS = 3
-PICTURE = "speed.svg"
+PICTURE = "pictures/speed.svg"
 
 
-def plans(only: str | None, peers: str | None, threads: str, quick: bool) -> list[Plan]:
+def plans(only: str | None, others: str | None, threads: str, quick: bool) -> list[Plan]:
     """What the words ask for, a plan for each number of threads.
 
     Raises:
         ValueError: a word is none of those to choose from.
 
+    `others` are words for peers.
+
     >>> [(plan.parts, plan.cells, plan.threads) for plan in plans("layers,lstm", "torch", "1,2", quick=True)]
     [(('layers',), ('LSTM',), 1), (('layers',), ('LSTM',), 2)]
     """
     parts, cells = _chosen(only)
-    wanted = tuple(named(None if peers is None else _list(peers)))
+    wanted = tuple(peers.named(None if others is None else _list(others)))
     rounds = QUICK_ROUNDS if quick else Plan.rounds
     return [Plan(parts, cells, wanted, count, rounds, quick) for count in _counts(threads)]
 
@@ -59,19 +60,27 @@ def _counts(threads: str) -> list[int]:
 
 
 def run(asked: Sequence[Plan], out: Path, quiet: bool = False) -> str:
-    """Measure, write speed.md, its picture and speed.json into the folder; the tables as text."""
+    """Measure, write speed.md, speed.json and, of plain layers, their picture into the folder; the tables as text.
+
+    Raises:
+        ValueError: the plans have no row.
+        RuntimeError: a process that measures failed.
+    """
     rows: list[Row] = []
     with Progress(quiet) as progress:
         for plan in asked:
             rows += measured(plan, progress)
-    about = described(asked[0].peers) | {"quick": asked[0].quick, "date": f"{datetime.now():%Y-%m-%d}"}
-    pictures = out / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
+    if not rows:
+        raise ValueError("nothing is left to measure: models want no cell beside them, streams one thread")
+    beside = [peer.said() for peer in peers.beside(rows, asked[0].peers)]
+    about = described() | {"peers": beside, "quick": asked[0].quick, "date": f"{datetime.now():%Y-%m-%d}"}
+    out.mkdir(parents=True, exist_ok=True)
     drawn = picture.svg(rows)
     if drawn is not None:
-        replace_text(pictures / PICTURE, drawn)
+        (out / PICTURE).parent.mkdir(exist_ok=True)
+        replace_text(out / PICTURE, drawn)
     text = page.tables(rows)
-    replace_text(out / "speed.md", page.render(rows, about, f"pictures/{PICTURE}" if drawn else None))
+    replace_text(out / "speed.md", page.render(rows, about, PICTURE if drawn else None))
     found = {"about": about, "rows": [row.to_json() for row in rows]}
     replace_text(out / "speed.json", json.dumps(found, indent=1) + "\n")
     return text

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 
-def described(peers: Iterable[str]) -> dict[str, Any]:
-    """Processor, cores, instruction set of the kernels, versions, and the peers that are absent."""
+def described() -> dict[str, Any]:
+    """Processor, cores, instruction set of the kernels, and versions."""
     from ostinato import __version__, _kernels
-    from ostinato.interfaces.bench.peers import named
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -21,7 +19,6 @@ def described(peers: Iterable[str]) -> dict[str, Any]:
         "kernels": _kernels.instruction_set(),
         "python": platform.python_version(),
         "ostinato": __version__,
-        "peers": [peer.said() for peer in named(peers).values()],
     }
 
 

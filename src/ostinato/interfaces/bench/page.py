@@ -17,21 +17,24 @@ _TITLES = {
 }
 _WORDS = {
     "layers": """\
-Shapes are batch, steps, input, hidden. Times in ms; in brackets the peer's time divided by ours in the same round,
-median over the rounds: above 1 we are faster. % is of the peak of fused multiplications and additions, measured in
-the same rounds.""",
+Shapes are batch, steps, input, hidden. Train is forward and the gradients of the weights, train + dx that of x too.
+Times in ms; in brackets the peer's time divided by ours in the same round, median over the rounds: above 1 we are
+faster. % is of the peak of fused multiplications and additions of vectors, measured in the same rounds; tiles
+(kernels amx) may pass 100. The second table has the means of these ratios; least is the row where the peer is
+nearest to us, or ahead.""",
     "lengths": """\
 Shapes are batch, steps, input, hidden. Times in ms; in brackets the time divided by ours.""",
     "options": """\
 Shapes are batch, steps, input, hidden. Times in ms; in brackets the time divided by that of our layer with the
-option: the plain layer's is below 1 by what the option costs. The loop is the same layer by its cell's equation in
-operations of torch, one step after the other.""",
+option: 0.80 for the plain layer says that it takes 80 % of the time. The loop is the same layer by its cell's equation
+in operations of torch, one step after the other. All of its own: peephole, coupled_gates, layer_norm and
+proj_size=32 at once.""",
     "models": """\
 Three in plain torch, and those of public libraries that were installed (neuralforecast, sb3-contrib). The same
 weights and data; times in ms, in brackets the time before divided by that after.""",
     "streams": """\
-Streams x input. Microseconds a step, called from Python; in brackets the time divided by ours; then the steps of
-all streams together in a second.""",
+Streams x input, on one thread. Microseconds a step, called from Python; in brackets the time divided by ours; then the
+steps of all streams together in a second.""",
 }
 _HEAD = """\
 # Speed
@@ -79,13 +82,14 @@ def _others(rows: Iterable[Row]) -> list[str]:
 
 def _table(part: str, rows: list[Row]) -> str:
     others, scale = _others(rows), (1e6 if part == "streams" else 1e3)
-    percent = any(row.percent is not None for row in rows)
-    header = ["cell", "shape" if part == "layers" else "what", "run", "ours", *(["%"] if percent else []), *others]
-    lines = [header, ["---", "---", "---", *["---:"] * (len(header) - 3)]]
+    percent, cells = any(row.percent is not None for row in rows), any(row.cell for row in rows)
+    words = [*(["cell"] if cells else []), "shape" if part == "layers" else "what", "run"]
+    header = [*words, "ours", *(["%"] if percent else []), *others]
+    lines = [header, ["---"] * len(words) + ["---:"] * (len(header) - len(words))]
     for row in rows:
         shares = [f"{row.percent:.0f}" if row.percent is not None else ""] if percent else []
         own = [_time(row, OURS, scale), *shares, *(_time(row, who, scale) for who in others)]
-        lines.append([row.cell, row.what, row.run, *own])
+        lines.append([*([row.cell] if cells else []), row.what, row.run, *own])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -32,6 +32,7 @@ def _draw(figure: Any, rows: list[Row], places: list[tuple[str, str]], threads: 
         _panel(axes, [row for row in rows if row.run == run], places, peers)
         axes.set_title(f"{run}, {threads} thread{'s' * (threads > 1)}", fontsize=10)
     panels[0].set_yticks(range(len(places)), [f"{cell}  {what}" for cell, what in places], fontsize=8)
+    panels[0].set_ylabel("batch, steps, input, hidden", fontsize=9)
     panels[0].invert_yaxis()
     handles = [
         panels[0].plot([], [], _MARKS[k % len(_MARKS)], color=OTHERS[k % len(OTHERS)], label=who, markersize=6)[0]
@@ -58,5 +59,5 @@ def _panel(axes: Any, rows: list[Row], places: list[tuple[str, str]], peers: lis
     ticks = [v for v in (0.5, 1, 2, 4, 8, 16, 32) if axes.get_xlim()[0] <= v <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [f"{v:g} x" for v in ticks], minor=False)
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("its time / ours")
+    axes.set_xlabel("peer's time / ours: right of the line ours is faster")
     axes.grid(axis="both", color=INK, alpha=0.12, linewidth=0.6)

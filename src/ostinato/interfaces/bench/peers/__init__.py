@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol, cast
 
+from ostinato.interfaces.bench.row import Row
 from ostinato.interfaces.bench.work import Contestant, Work
 
 
@@ -43,6 +44,15 @@ PEERS = {
     "onnxruntime": Peer("ONNX Runtime", ("onnxruntime", "onnx"), "onnx_runtime"),
     "openvino": Peer("OpenVINO", ("openvino", "onnx"), "open_vino"),
 }
+
+
+def beside(rows: Sequence[Row], asked: Iterable[str]) -> list[Peer]:
+    """Those that have a column in some row, and those that were asked to stand beside these and are not installed."""
+    columns = {who for row in rows for who in row.seconds}
+    open_to_all = any(row.part in ("layers", "streams") for row in rows)
+    wanted = [PEERS[word] for word in asked] if open_to_all else []
+    there = [peer for peer in PEERS.values() if any(who.startswith(peer.title) for who in columns)]
+    return [peer for peer in PEERS.values() if peer in there or (peer in wanted and peer.missing())]
 
 
 def named(words: Iterable[str] | None) -> dict[str, Peer]:
