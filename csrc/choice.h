@@ -25,6 +25,9 @@ extern const Kernels kernels_amx;
 // Whether the processor multiplies tiles of bytes, and the system lets this process have them: it keeps their state
 // for those alone that ask.
 inline bool has_tiles() {
+#ifdef OST_EMULATED
+  return true;
+#endif
   unsigned a, b, c, d = 0;
   constexpr unsigned AMX_TILE = 1u << 24, AMX_INT8 = 1u << 25, ALL = AMX_TILE | AMX_INT8;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & ALL) != ALL) return false;
@@ -40,9 +43,13 @@ inline std::vector<Kernels> available() {
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-#ifdef OST_HAS_avx512
+#ifdef OST_EMULATED
+  const bool avx512 = avx2;
+#elif defined(OST_HAS_avx512)
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
+#ifdef OST_HAS_avx512
 #ifdef OST_HAS_amx
   if (avx512 && has_tiles()) {
     Kernels both = kernels_amx;

@@ -24,6 +24,26 @@ inline int height_of(long rows) { return rows ? int((rows + tiles_of(rows) - 1) 
 
 #ifdef __AMX_INT8__
 
+#ifdef OST_EMULATED
+using emulated::tile_config, emulated::tile_release, emulated::tile_zero, emulated::tile_load, emulated::tile_store,
+    emulated::tile_multiply;
+#else
+template <class Shapes> OST_INLINE void tile_config(const Shapes* shapes) { asm volatile("ldtilecfg %0" ::"m"(*shapes)); }
+OST_INLINE void tile_release() { asm volatile("tilerelease"); }
+template <int N> OST_INLINE void tile_load(const void* from, long bytes) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(bytes), "i"(N) : "memory");
+}
+template <int N> OST_INLINE void tile_store(void* to, long bytes) {
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(bytes), "i"(N) : "memory");
+}
+
+template <int C> OST_INLINE void tile_zero() { asm volatile("tilezero %%tmm%c0" ::"i"(C)); }
+// Sum C += left A times right B, of bytes with signs.
+template <int C, int A, int B> OST_INLINE void tile_multiply() {
+  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+}
+#endif
+
 // The tiles' sizes, for as long as this object lives: a thread's own.
 class TileShapes {
   struct alignas(64) Shapes {
@@ -38,7 +58,7 @@ class TileShapes {
   TileShapes(const TileShapes&) = delete;
   TileShapes& operator=(const TileShapes&) = delete;
   ~TileShapes() {
-    if (height_) asm volatile("tilerelease");
+    if (height_) tile_release();
   }
   // For products of so many rows: sums and left factors, in tiles 0 to 3, have `height_of` them; the right one, in 4, is whole.
   void use(long rows) {
@@ -47,22 +67,9 @@ class TileShapes {
     height_ = height;
     Shapes shapes;
     for (int i = 0; i < 5; ++i) shapes.bytes[i] = 64, shapes.rows[i] = uint8_t(i > 3 ? TILE : height);
-    asm volatile("ldtilecfg %0" ::"m"(shapes));
+    tile_config(&shapes);
   }
 };
-
-template <int N> OST_INLINE void tile_load(const void* from, long bytes) {
-  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(bytes), "i"(N) : "memory");
-}
-template <int N> OST_INLINE void tile_store(void* to, long bytes) {
-  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(bytes), "i"(N) : "memory");
-}
-
-template <int C> OST_INLINE void tile_zero() { asm volatile("tilezero %%tmm%c0" ::"i"(C)); }
-// Sum C += left A times right B, of bytes with signs.
-template <int C, int A, int B> OST_INLINE void tile_multiply() {
-  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
-}
 
 // The first n numbers at p, n of any size: past them 0.
 OST_INLINE __m512 first_of(const float* p, long n) {

@@ -352,3 +352,27 @@ def test_stages_by_hand_equal_the_reference_loop():
     start = (x.new_zeros(2, 5), x.new_zeros(2, 5))
     y, _ = run_gated(cell, w, x, start, Stages(reverse=True))
     torch.testing.assert_close(fused.eager(cell, w, x, start, Stages(reverse=True))[0], y, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tanh_is_exact_beside_numbers_however_small(dtype):
+    layer = ost.RNN(1, 1, bias=False, dtype=dtype)
+    torch.nn.init.ones_(layer.weight_ih_l0)
+    size = 10.0 ** torch.linspace(-30, 1.3, 5001, dtype=torch.float64)
+    x = torch.cat([size, -size]).to(dtype)
+    with torch.no_grad():
+        found = layer(x[:, None, None])[0].flatten().double()
+    wanted = x.double().tanh()
+    assert ((found - wanted).abs() / wanted.abs()).max() < (2e-6 if dtype is torch.float32 else 1e-15)
+    assert found.abs().max() <= 1
+
+
+def test_a_nan_that_relu_hands_on_stops_no_gradient():
+    layer = ost.RNN(1, 1, nonlinearity="relu")
+    layer(torch.full((1, 1, 1), torch.nan))[0].sum().backward()
+    assert layer.bias_ih_l0.grad == 1
+
+
+def test_an_output_larger_than_any_memory_is_a_memory_error():
+    with torch.no_grad(), pytest.raises(MemoryError):
+        ost.RNN(1, 4)(torch.zeros(1, 1, 1).expand(2**40, 2**20, 1))

@@ -33,12 +33,29 @@ def run(*words, **more):
     return found.stdout
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("sanitizer", BUILDS, ids=lambda name: name or "guarded pages")
-def test_no_report(sanitizer, tmp_path):
+def cmake_here():
     beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     cmake = shutil.which("cmake", path=beside)
     assert cmake, "cmake was not found: the extra `dev` has it"
+    return cmake
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not here("avx2"), reason="the emulated instructions are made of those of AVX2")
+def test_what_this_processor_lacks_is_proved_by_emulation(tmp_path):
+    cmake = cmake_here()
+    options = ["-DOSTINATO_PROOF=ON", "-DOSTINATO_EMULATED=ON", "-DOSTINATO_ISAS=plain;avx512;amx"]
+    run(cmake, "-S", ROOT, "-B", tmp_path, "-DCMAKE_BUILD_TYPE=Release", "-DOSTINATO_STD_THREADS=ON", *options)
+    run(cmake, "--build", tmp_path, "--parallel", "2")
+    for isa in ("avx512", "amx"):
+        said = run(tmp_path / "kernel_proof", "2000", env=os.environ | {"OSTINATO_ISA": isa})
+        assert said == f"{isa}: 2000 cases, 0 failures\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sanitizer", BUILDS, ids=lambda name: name or "guarded pages")
+def test_no_report(sanitizer, tmp_path):
+    cmake = cmake_here()
     asked, cases = BUILDS[sanitizer]
     isas = [isa for isa in asked.split(";") if here(isa)] or ["plain"]
     options = {

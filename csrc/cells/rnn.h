@@ -42,7 +42,7 @@ template <class T, bool WITH> struct Rnn {
   static V slope(Activation f, V h) {
     switch (f) {
       case TANH: return T(1) - h * h;
-      case RELU: return h > V{} ? splat<T>(1) : V{};
+      case RELU: return h <= V{} ? V{} : splat<T>(1);  // NaN is no reason to stop a gradient
       case SIGMOID: return h * (T(1) - h);
       default: return splat<T>(1);
     }

@@ -2,8 +2,8 @@
 //
 //   kernel_proof [CASES] [FIRST SEED]
 //
-// Every answer must be finite (its memory was full of NaN), and the same bits on one thread and on several; a stream
-// must take the steps that a whole sequence takes. Built with a sanitizer, this is what `make check` runs.
+// Every answer must be finite (its memory was full of NaN), the same bits on one thread and on several, and to rounding what
+// the plain build says; a stream must take the steps that a whole sequence takes. Built with a sanitizer, this is what `make check` runs.
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -28,16 +28,26 @@ template <class T> bool same(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size() * sizeof(T)));
 }
 
+// The largest difference, in parts of the largest number.
+template <class T> double apart(const std::vector<T>& a, const std::vector<T>& b) {
+  double most = 1, found = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    most = std::max(most, std::fabs(double(b[i])));
+    found = std::max(found, std::fabs(double(a[i]) - double(b[i])));
+  }
+  return found / most;
+}
+
 // One row, by the kernels themselves: scratch and the gates' gradients lie in memory of exactly their size.
 // `may_lose`: dz lies over what was saved, where it finds room there.
-template <class T> void by_kernels(Case<T>& c, int threads, bool may_lose) {
+template <class T> void by_kernels(Case<T>& c, int threads, bool may_lose, const Kernels& kernels = chosen()) {
   c.again(threads);
   Scan<T> s = c.stack.all;
   const Part<T>& part = c.stack.parts[0];
   s.W = part.W, s.R = part.R, s.b_ih = part.b_ih, s.b_hh = part.b_hh, s.mask = part.mask;
   s.saved = c.stack.kept;
   s.threads = int(std::min<long>(threads, std::max(1L, s.batch))), s.team = threads;
-  const auto run = of_type<T>(chosen());
+  const auto run = of_type<T>(kernels);
   const Room<char> scratch(long(run.forward(s, nullptr)), true);
   run.forward(s, scratch.data());
   Gradient<T> g = part.to;
@@ -56,6 +66,8 @@ template <class T> void prove_row(uint64_t seed) {
   by_kernels(c, 1, false);
   const auto one = c.answers();
   if (!finite(one)) fail("not finite", seed, c.said());
+  by_kernels(c, 1, false, available().back());
+  if (!(apart(one, c.answers()) < (sizeof(T) == 4 ? 1e-5 : 1e-13))) fail("not what the plain build says", seed, c.said());
   for (int threads = 1; threads <= 5; threads += 1 + seed % 3) {
     by_kernels(c, threads, true);
     if (!same(one, c.answers())) fail("other bits", seed, c.said());

@@ -79,11 +79,11 @@ def row_names(cell: GatedCell, plan: Plan | None, suffix: str) -> list[str | Non
     """The names of a row's tensors on the layer that owns them, in the order of `kernel.Inputs`; None where absent."""
     if plan is None:
         return []
-    named = cell.shapes().keys() | {f"{norm}.{part}" for norm in cell.norms() for part in ("weight", "bias")}
-    return [_named(name, suffix) if name in named else None for name in names_of_row(cell, plan)]
+    there = cell.shapes().keys() | {f"{norm}.{part}" for norm in cell.norms() for part in ("weight", "bias")}
+    return [named(name, suffix) if name in there else None for name in names_of_row(cell, plan)]
 
 
-def _named(name: str, suffix: str) -> str:
+def named(name: str, suffix: str) -> str:
     """weight_ih -> weight_ih_l0, norm_ih.bias -> norm_ih_l0.bias."""
     owner, dot, part = name.partition(".")
     return owner + suffix + dot + part
@@ -229,7 +229,8 @@ def _as_resets(resets: Any, x: Tensor) -> Tensor:
         raise TypeError(f"resets must be bool, found {found.dtype}: pass resets.bool()")
     if tuple(found.shape) != wanted:
         raise ValueError(f"resets must have the shape (batch, time) = {wanted}, found {tuple(found.shape)}")
-    return found.to(x.device, torch.bool)
+    marks = found.to(x.device, torch.bool)
+    return marks.clone() if marks is resets else marks  # a backward reads them; a rollout's buffer is used again
 
 
 def kernels() -> list[tuple[str, str]]:

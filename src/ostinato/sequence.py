@@ -83,7 +83,7 @@ def as_lengths(lengths: Any, batch: int, time: int, *, known: bool = True) -> Te
         row = int(((counts < 0) | (counts > time)).nonzero()[0])
         # as it was given: a uint64 may have changed its sign
         raise ValueError(f"lengths[{row}] is {found[row].item()}, outside 0..{time} (the steps of the input)")
-    return counts
+    return counts.clone() if counts is lengths else counts  # a backward reads them; their owner may use them again
 
 
 def _whole(given: Any, found: Tensor, steps: tuple[int, int]) -> str:

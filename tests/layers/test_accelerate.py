@@ -485,12 +485,47 @@ def test_what_ours_would_not_take_is_kept_and_the_others_are_ours():
     empty = nn.LSTM(3, 5)
     for name in list(empty._parameters):
         del empty._parameters[name]
-    model = nn.Sequential(nn.GRU(3, 8), nn.LSTM(3, 8, np.int64(2)), empty, nn.RNNBase("GRU", 3, 5))
+    model = nn.Sequential(nn.GRU(3, 8), nn.LSTM(3, 8, True), empty, nn.RNNBase("GRU", 3, 5))
     report = ost.accelerate(model)
     assert report.replaced == ["0"]
     assert list(report.kept) == ["1", "2", "3"]
-    assert report.kept["1"] == "num_layers must be a whole number of at least 1, found np.int64(2)"
+    assert report.kept["1"] == "num_layers must be a whole number of at least 1, found True"
     assert report.kept["2"] == "it has no weights of its own"
     assert "none of RNN, LSTM and GRU" in report.kept["3"]
     report.undo()
     assert type(model[0]) is nn.GRU
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # the check of the features is for the first input
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_jit_trace_finds_the_same_graph_twice(batch_first, mode):
+    model = nn.Sequential(nn.GRU(3, 5, batch_first=batch_first))
+    ost.accelerate(getattr(model, mode)())
+    made = torch.jit.trace(model, torch.randn(2, 4, 3))
+    x = torch.randn(3, 6, 3)
+    torch.testing.assert_close(made(x)[0], model(x)[0])
+
+
+def test_dropout_wherever_tensors_are_made_by_default():
+    model = nn.LSTM(3, 5, 2, dropout=0.5, batch_first=True)
+    ost.accelerate(model)
+    x = torch.randn(2, 4, 3)
+    with torch.device("meta"):
+        assert model(x)[0].is_cpu
+
+
+def test_one_layer_has_nothing_to_drop_and_draws_nothing():
+    model = nn.LSTM(3, 5, 1, batch_first=True)
+    model.dropout = 0.5
+    ost.accelerate(model)
+    before = torch.get_rng_state()
+    model(torch.randn(2, 4, 3, generator=torch.Generator()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_numpy_numbers_are_numbers():
+    model = nn.LSTM(3, 5, num_layers=np.int64(2), dropout=np.float32(0.5))
+    assert ost.accelerate(model).replaced == [""]
+    assert type(ost.LSTM(3, 5, np.int64(2)).arguments()["num_layers"]) is int

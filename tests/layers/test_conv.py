@@ -311,3 +311,28 @@ def test_files_that_are_no_layer_are_refused(change, message, tmp_path):
     format.write(tmp_path / "bad.ost", tensors, manifest)
     with pytest.raises(format.FormatError, match=message):
         ost.load(tmp_path / "bad.ost")
+
+
+@pytest.mark.parametrize(("inputs", "width"), [(3, 3), (8, 3), (8, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_follows_may_write_over_the_output(inputs, width, dtype):
+    layer, x = ost.Conv1d(inputs, 4, width, dtype=dtype), torch.randn(2, 9, inputs, dtype=dtype, requires_grad=True)
+    y = layer(x)
+    y[:, 0] = 0
+    y.relu_()
+    found = torch.autograd.grad(y.sum(), [x, *layer.parameters()])
+    masked = layer(x)[:, 1:].relu()
+    for ours, theirs in zip(found, torch.autograd.grad(masked.sum(), [x, *layer.parameters()]), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_many_gradients_at_once():
+    layer, x = ost.Conv1d(3, 8, 3), torch.randn(1, 9, 3)
+    one_by_one = torch.autograd.functional.jacobian(layer, x)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(layer, x, vectorize=True), one_by_one)
+    torch.autograd.functional.hessian(lambda x: layer(x).square().sum(), x, vectorize=True)
+
+
+def test_lengths_in_the_place_of_a_state_are_named():
+    with pytest.raises(TypeError, match="state must be a tensor, found list; lengths go by name"):
+        ost.Conv1d(3, 8, 3, causal=True)(torch.randn(1, 9, 3), [4])

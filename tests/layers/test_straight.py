@@ -134,3 +134,28 @@ def test_other_types_take_the_long_way() -> None:
         with pytest.raises(RuntimeError, match="dtype"):  # torch's own, from the reference loop
             layer(x)
         assert layer.to("meta")(x.to("meta"))[0].is_meta
+
+
+def test_lengths_and_resets_may_be_used_again_before_the_backward():
+    layer, x = ost.GRU(3, 5), torch.randn(2, 4, 3)
+    lengths, resets = torch.tensor([4, 2]), torch.zeros(2, 4, dtype=torch.bool)
+    wanted = torch.autograd.grad(layer(x, lengths=lengths, resets=resets)[0].sum(), layer.parameters())
+    y = layer(x, lengths=lengths, resets=resets)[0]
+    lengths[:], resets[:] = 4, True
+    for ours, theirs in zip(torch.autograd.grad(y.sum(), layer.parameters()), wanted, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_torchs_names_for_the_weights():
+    """The forget gate's bias as much code sets it, and what weight dropping assigns."""
+    ours, theirs = ost.LSTM(3, 5, 2, bidirectional=True), torch.nn.LSTM(3, 5, 2, bidirectional=True)
+    assert ours._all_weights == theirs._all_weights
+    assert ours._flat_weights_names == theirs._flat_weights_names
+    for name in ("mode", "proj_size"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert ost.RNN(3, 5, nonlinearity="relu").mode == torch.nn.RNN(3, 5, nonlinearity="relu").mode
+    assert all(a is b for a, b in zip(ours._flat_weights, ours.parameters(), strict=True))
+    ours._flat_weights = [getattr(ours, name) for name in ours._flat_weights_names]
+    with pytest.raises(ValueError, match="taken by name, and weight_ih_l0 is another tensor"):
+        ours._flat_weights = [w.clone() for w in ours._flat_weights]
+    assert ost.LSTM(3, 5, layer_norm=True)._all_weights[0][-1] == "norm_c_l0.bias"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from operator import index
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -36,10 +37,17 @@ def get(name: str) -> type[GatedCell]:
     return _REGISTRY.find(name)
 
 
-def check_size(word: str, size: Any) -> None:
-    """Refuse what is no size; a graph with free dimensions has symbols for them."""
-    if isinstance(size, bool) or not isinstance(size, (int, torch.SymInt)) or size < 1:
+def check_size(word: str, size: Any) -> int:
+    """A size, numpy's whole numbers too; what is none is refused. A graph with free dimensions has symbols for them."""
+    if isinstance(size, torch.SymInt):
+        return cast(int, size)
+    try:
+        whole = 0 if isinstance(size, bool) else index(size)
+    except TypeError:
+        whole = 0
+    if whole < 1:
         raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
+    return whole
 
 
 class Cell(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import Parameter, signature
+from numbers import Real
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ def flag(word: str, value: Any) -> bool:
 
 
 def probability(word: str, p: float) -> float:
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p <= 1:
         raise ValueError(f"{word} must be a probability in 0..1, found {p!r}")
     return float(p)
 

@@ -67,9 +67,9 @@ class Conv1d(nn.Module):
     ) -> None:
         super().__init__()
         kernel_size, stride, dilation = _one(kernel_size), _one(stride), _one(dilation)
-        sizes = {"in_channels": in_channels, "out_channels": out_channels, "kernel_size": kernel_size}
-        for word, size in (sizes | {"stride": stride, "dilation": dilation, "groups": groups}).items():
-            check_size(word, size)
+        in_channels, out_channels = check_size("in_channels", in_channels), check_size("out_channels", out_channels)
+        kernel_size, stride = check_size("kernel_size", kernel_size), check_size("stride", stride)
+        dilation, groups = check_size("dilation", dilation), check_size("groups", groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups={groups} must divide in_channels ({in_channels}) and out_channels ({out_channels})"
@@ -169,6 +169,8 @@ class Conv1d(nn.Module):
 
     def _checked(self, state: Tensor, x: Tensor) -> Tensor:
         self._must_carry()
+        if not isinstance(state, Tensor):
+            raise TypeError(f"state must be a tensor, found {type(state).__name__}; lengths go by name: lengths=")
         wanted = (x.shape[0], self.receptive_field - 1, self.in_channels)
         if state.shape != wanted:
             raise ValueError(f"state must be (batch, steps before, features) = {wanted}; found {tuple(state.shape)}")

@@ -16,7 +16,7 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, run_whole, stages_of
+from ostinato.dispatch import mixed, named, plan_for, row_names, run, run_stack, run_whole, stages_of
 from ostinato.layers.arguments import alike, flag, own_options, probability, zoneout_of
 from ostinato.layers.initialize import INITIALIZERS, reach_originals
 from ostinato.layers.streams import stream, stream_of_state
@@ -79,8 +79,8 @@ class Recurrent(nn.Module):
         super().__init__()
         kind = cells.get(cell)
         options = own_options(type(self).__name__, kind, options, signature(Recurrent).parameters)
-        for word, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            check_size(word, size)
+        input_size, hidden_size = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
+        num_layers = check_size("num_layers", num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
         self.dropout = probability("dropout", dropout)
@@ -141,6 +141,34 @@ class Recurrent(nn.Module):
     def flatten_parameters(self) -> None:
         """Nothing to do: for code written for torch.nn, whose GPU layers want it."""
 
+    # What code written for torch's layers asks of them as well.
+
+    proj_size = 0
+
+    @property
+    def mode(self) -> str:
+        """The kind of layer in torch's words, such as "LSTM" and "RNN_TANH"."""
+        kind = self.cell.upper()
+        return f"RNN_{self.options.get('nonlinearity', 'tanh').upper()}" if kind == "RNN" else kind
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        return [[named(name, suffix) for name in cell.collect(self, suffix)] for cell, suffix in self._each()]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        return [w for row in self.all_weights for w in row]
+
+    @_flat_weights.setter
+    def _flat_weights(self, weights: list[Tensor]) -> None:
+        for name, w in zip(self._flat_weights_names, weights, strict=True):
+            if self._parameters.get(name, vars(self).get(name, w)) is not w:  # what is made of others is made anew
+                raise ValueError(f"_flat_weights: weights are taken by name, and {name} is another tensor: set that")
+
     def forward(
         self,
         input: Tensor | PackedSequence,
@@ -162,8 +190,8 @@ class Recurrent(nn.Module):
         Raises:
             TypeError, ValueError: an argument does not fit; it is named.
         """
-        if self._spares_input and torch.is_grad_enabled() and isinstance(input, Tensor):
-            input = input.clone()
+        if self._spares_input and isinstance(input, Tensor) and (torch.is_grad_enabled() or torch.jit.is_tracing()):
+            input = input.clone()  # jit.trace compares what it recorded with a call without gradients
         if hx is None and lengths is None and resets is None and type(input) is Tensor:
             straight = self._straight(input)
             if straight is not None:
@@ -373,7 +401,7 @@ class Recurrent(nn.Module):
 
     def _random(self) -> bool:
         """Whether training draws anything."""
-        return bool(self.dropout or self.recurrent_dropout or self.weight_dropout or any(self.zoneout))
+        return bool((self.dropout and self.num_layers > 1) or self._noisy())
 
     def _noisy(self) -> bool:
         """Whether training draws something for each direction."""

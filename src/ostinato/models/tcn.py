@@ -59,8 +59,8 @@ class TCN(nn.Module):
         each_step: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        for word, size in {"inputs": inputs, "hidden": hidden, "levels": levels, "kernel_size": kernel_size}.items():
-            check_size(word, size)
+        inputs, hidden = check_size("inputs", inputs), check_size("hidden", hidden)
+        levels, kernel_size = check_size("levels", levels), check_size("kernel_size", kernel_size)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a probability in 0..1, below 1; found {dropout!r}")
         self.inputs, self.kernel_size, self.dropout, self.causal = inputs, kernel_size, float(dropout), bool(causal)

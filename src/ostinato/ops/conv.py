@@ -10,6 +10,7 @@ many there are: that gradient is a product of windows here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -63,11 +64,13 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
-        return _plain(x, weight, bias, dilation)
+        return _plain(x, weight, bias, dilation).data  # torch lets no one write over what is a view made in here
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), (grad,), d = ctx.saved_tensors, grads, ctx.dilation
+        if probes.batched(grad):
+            return *_by_torch(grad, x, weight, d, ctx.needs_input_grad[:3]), None
         width, by_x, by_weight, by_bias = weight.shape[2], None, None, None
         if ctx.needs_input_grad[0]:
             more = d * (width - 1)
@@ -78,6 +81,17 @@ class _Convolve(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             by_bias = grad.flatten(0, 1).sum(0)
         return by_x, by_weight, by_bias, None
+
+
+def _by_torch(
+    grad: Tensor, x: Tensor, weight: Tensor, dilation: int, wanted: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """The gradients as torch makes them: of many at once, of which our products know nothing."""
+    by_x, by_weight, by_bias = torch.ops.aten.convolution_backward(
+        grad.transpose(1, 2), x.transpose(1, 2), weight, [weight.shape[0]],
+        [1], [0], [dilation], False, [0], 1, list(wanted),
+    )  # fmt: skip
+    return by_x.transpose(1, 2) if wanted[0] else None, by_weight, by_bias
 
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

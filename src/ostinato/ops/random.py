@@ -19,7 +19,7 @@ _WORD = 0xFFFFFFFF
 
 def draw_key() -> Tensor:
     """One draw of torch's default generator, as a scalar tensor (a graph of a compiler keeps it random)."""
-    return torch.randint(0, 2**31 - 1, ())
+    return torch.randint(0, 2**31 - 1, (), device="cpu")  # whatever the default device is
 
 
 def _mix(v: Tensor) -> Tensor:
