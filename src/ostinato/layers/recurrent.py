@@ -20,7 +20,7 @@ from ostinato.dispatch import mixed, named, plan_for, row_names, run, run_stack,
 from ostinato.layers.arguments import alike, flag, own_options, probability, zoneout_of
 from ostinato.layers.initialize import INITIALIZERS, reach_originals
 from ostinato.layers.streams import stream, stream_of_state
-from ostinato.ops import random
+from ostinato.ops import probes, random
 from ostinato.sequence import Sequence, as_tensor
 
 
@@ -190,7 +190,7 @@ class Recurrent(nn.Module):
         Raises:
             TypeError, ValueError: an argument does not fit; it is named.
         """
-        if self._spares_input and isinstance(input, Tensor) and (torch.is_grad_enabled() or torch.jit.is_tracing()):
+        if self._spares_input and isinstance(input, Tensor) and (torch.is_grad_enabled() or probes.compiling()):
             input = input.clone()  # jit.trace compares what it recorded with a call without gradients
         if hx is None and lengths is None and resets is None and type(input) is Tensor:
             straight = self._straight(input)
