@@ -184,15 +184,19 @@ OST_INLINE Vec<float> within(Vec<float> x, float most) {
 
 constexpr int MANTISSA = 23, STEPS = 1 << STEP_BITS;
 
-// 2^r - 1 for |r| <= 1 / (2 STEPS), 0 at 0. For exp 2^r counts, and is within 1e-7 (least largest relative error, Lawson
+// So many bits of n count steps. NEAR_ZERO, where what is wanted is exp - 1: three at most, for the first power beside 1 is
+// rounded, and the nearer it is to 1 the less is left of it.
+template <bool NEAR_ZERO> constexpr int FINE = NEAR_ZERO && STEP_BITS > 3 ? 3 : STEP_BITS;
+
+// 2^r - 1 for r within half a step, 0 at 0. For exp 2^r counts, and is within 1e-7 (least largest relative error, Lawson
 // 1961). NEAR_ZERO: what is returned counts by itself, within 1e-6 of it, and the less the nearer r is to 0.
 template <bool NEAR_ZERO> OST_INLINE Vec<float> small_power(Vec<float> r) {
 #if defined(__AVX2__)
   // Taylor's series to r^3, of the next two terms what a shorter one can have (Lanczos 1938).
-  constexpr double H = 0.5 / STEPS, FOURTH = 9.618129107628477e-3, FIFTH = 1.3333558146428443e-3;
+  constexpr double H = 0.5 / (1 << FINE<NEAR_ZERO>), FOURTH = 9.618129107628477e-3, FIFTH = 1.3333558146428443e-3;
   constexpr float SECOND = float(2.402265069591007e-1 + 0.75 * H * H * FOURTH);
   constexpr float THIRD = float(5.550410866482158e-2 + H * H * FIFTH);
-  if constexpr (NEAR_ZERO || STEP_BITS < 5) return ((r * THIRD + SECOND) * r + 6.931471805599453e-1f) * r;
+  if constexpr (FINE<NEAR_ZERO> < 5) return ((r * THIRD + SECOND) * r + 6.931471805599453e-1f) * r;
   return (r * 2.4022650695910071e-1f + 6.931573404593462e-1f) * r;
 #else
   Vec<float> p = splat(1.326472731307149e-3f);
@@ -248,11 +252,12 @@ template <bool NEAR_ZERO> OST_INLINE Exponential<float> exponential(Vec<float> x
   using I = typename Simd<float>::Int;
   const float by = k * 1.44269504088896341f, most = 125.0f / (by < 0 ? -by : by);
   x = within(x, most);
-  const V magic = splat(float(3 << (MANTISSA - 1 - STEP_BITS)));  // the sum's last bits are n
+  constexpr int BITS = FINE<NEAR_ZERO>;
+  const V magic = splat(float(3 << (MANTISSA - 1 - BITS)));  // the sum's last bits are n
   const V t = x * by + magic, r = x * by - (t - magic);  // one rounding: the compiler fuses it
-  const I whole = (I)t << (MANTISSA - STEP_BITS);
+  const I whole = (I)t << (MANTISSA - BITS);
 #if defined(__AVX2__)
-  return {(V)(power_of((I)t) + whole), small_power<NEAR_ZERO>(r)};
+  return {(V)(power_of((I)t << (STEP_BITS - BITS)) + whole), small_power<NEAR_ZERO>(r)};
 #else
   return {(V)((I)splat(1.0f) + whole), small_power<NEAR_ZERO>(r)};
 #endif
