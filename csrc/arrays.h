@@ -8,8 +8,6 @@
 #include <nanobind/ndarray.h>
 
 #include <initializer_list>
-#include <limits>
-#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -175,11 +173,12 @@ class Maker {
   // Of this shape, dense, not zeroed; `to` is its memory, or null where it is empty.
   template <class T> nb::object make(std::initializer_list<long> shape, T*& to) const {
     if (shape.size() > MOST) throw std::logic_error("an array of so many dimensions");
-    long numbers = 1, whole = 0;
-    for (long n : shape)
-      if (__builtin_mul_overflow(numbers, n, &numbers)) throw std::bad_alloc();
-    if (__builtin_mul_overflow(numbers, long(sizeof(T)), &whole) || whole > MOST_BYTES) throw std::bad_alloc();
-    const size_t data = (size_t(whole) + 63) & ~size_t(63), bytes = data + sizeof(Owner);
+    double all = sizeof(T);
+    for (long n : shape) all *= double(n);
+    if (all > MOST_BYTES) throw NoRoom(all);
+    long numbers = 1;
+    for (long n : shape) numbers *= n;
+    const size_t data = (size_t(numbers) * sizeof(T) + 63) & ~size_t(63), bytes = data + sizeof(Owner);
     char* block = static_cast<char*>(Pool::shared().take(bytes));
     auto* owner = new (block + data) Owner{{1, 0, nullptr, give_back, 0, {}}, {}, {}, block, bytes};
     dlpack::Tensor& t = owner->managed.tensor;
@@ -194,7 +193,7 @@ class Maker {
 
  private:
   static constexpr size_t MOST = 3;
-  static constexpr long MOST_BYTES = std::numeric_limits<long>::max() / 2;
+  static constexpr double MOST_BYTES = 1e18;  // beyond, sizes pass what 64 bits hold
   struct Owner {  // at the end of the array's own block
     dlpack::Managed managed;
     int64_t shape[MOST], strides[MOST];

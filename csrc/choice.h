@@ -27,12 +27,13 @@ extern const Kernels kernels_amx;
 inline bool has_tiles() {
 #ifdef OST_EMULATED
   return true;
-#endif
+#else
   unsigned a, b, c, d = 0;
   constexpr unsigned AMX_TILE = 1u << 24, AMX_INT8 = 1u << 25, ALL = AMX_TILE | AMX_INT8;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & ALL) != ALL) return false;
   constexpr long ASK = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+#endif
 }
 #endif
 

@@ -5,12 +5,25 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <new>
+
+// There is no memory for so many bytes.
+class NoRoom : public std::bad_alloc {
+ public:
+  explicit NoRoom(double bytes) {
+    std::snprintf(words_, sizeof words_, "there is no memory for %.3g GB: pass shorter or fewer sequences at a time", bytes / 1e9);
+  }
+  const char* what() const noexcept override { return words_; }
+
+ private:
+  char words_[96];
+};
 
 // Blocks by sizes, eight to each power of two. What is given back is kept and handed out again; above a limit those
 // that have lain longest are let go, so that shapes that are no longer asked for make room for those that are.
@@ -48,7 +61,7 @@ class Pool {
   void* find(size_t bytes) {
 #ifdef __SANITIZE_ADDRESS__  // each block anew and of its own size, so that its end is watched
     void* fresh = nullptr;
-    if (posix_memalign(&fresh, 64, bytes)) throw std::bad_alloc();
+    if (posix_memalign(&fresh, 64, bytes)) throw NoRoom(double(bytes));
     return fresh;
 #endif
     const size_t size = rounded(bytes);
@@ -82,12 +95,12 @@ class Pool {
   static void* fetch(size_t size) {
     if (size < HUGE_PAGE) {
       void* block = std::aligned_alloc(64, size);
-      if (!block) throw std::bad_alloc();
+      if (!block) throw NoRoom(double(size));
       return block;
     }
     const size_t room = size + HUGE_PAGE;  // to begin on a huge page; what lies before and behind goes back
     void* got = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (got == MAP_FAILED) throw std::bad_alloc();
+    if (got == MAP_FAILED) throw NoRoom(double(size));
     char* first = static_cast<char*>(got);
     char* block = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(first) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
     const size_t before = size_t(block - first);

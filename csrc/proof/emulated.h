@@ -56,7 +56,8 @@ inline __m512 fmadd_ps(__m512 a, __m512 b, __m512 c) {
 inline __m512 rcp14_ps(__m512 a) {
   return floats([&](int i) {
     const float y = 1 / a[i];
-    return read<float>(&static_cast<const uint32_t&>(read<uint32_t>(&y) & 0xfffffe00u));
+    const uint32_t bits = read<uint32_t>(&y) & 0xfffffe00u;
+    return read<float>(&bits);
   });
 }
 inline float cvtss_f32(__m512 a) { return a[0]; }

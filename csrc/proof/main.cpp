@@ -2,8 +2,9 @@
 //
 //   kernel_proof [CASES] [FIRST SEED]
 //
-// Every answer must be finite (its memory was full of NaN), the same bits on one thread and on several, and to rounding what
-// the plain build says; a stream must take the steps that a whole sequence takes. Built with a sanitizer, this is what `make check` runs.
+// Every answer must be finite (its memory was full of NaN), the same bits on one thread and on several, and to rounding
+// what the plain build says; a stream must take the steps that a whole sequence takes. Built with a sanitizer, this is
+// what `make check` runs.
 #include <atomic>
 #include <cmath>
 #include <cstdio>

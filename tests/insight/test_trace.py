@@ -370,3 +370,15 @@ def test_a_step_that_is_not_finite_leaves_the_scale_to_the_others(bad):
     colors = picture.to_rgba(picture.get_array())
     assert (colors[:, 4] == picture.cmap.get_bad()).all()
     assert tuple(picture.cmap.get_bad()) != picture.cmap(0.5)  # not to be taken for 0
+
+
+def test_gates_are_drawn_from_shut_to_open_and_all_else_around_0():
+    found = ost.trace(ost.LSTM(3, 5), torch.randn(2, 9, 3))
+    pictures = drawn(found)
+    assert [pictures[name].get_clim() for name in "ifo"] == [(0, 1)] * 3
+    for name in "hcg":
+        low, high = pictures[name].get_clim()
+        assert low == -high < 0
+    loss = found.output.square().sum()
+    low, high = drawn(found.gradient(loss))["f"].get_clim()
+    assert low == -high < 0

@@ -47,7 +47,7 @@ def test_a_small_bench_from_end_to_end(shell: Shell) -> None:
     assert answer.code == 0, answer.err
     assert {path.name for path in Path("out").iterdir()} == {"speed.md", "speed.json"}  # a picture is of plain layers
     assert "Beside it: torch.nn (torch " in Path("out/speed.md").read_text()
-    assert "wrote out: speed.json, speed.md" in answer.out
+    assert answer.out.endswith("wrote out: speed.md, speed.json\n")
     text = Path("out/speed.md").read_text()
     assert "A quick run" in text
     assert "| RNN | lengths 10..60 of 16, 60, 32, 64 | train |" in text

@@ -39,15 +39,13 @@ def get(name: str) -> type[GatedCell]:
 
 def check_size(word: str, size: Any) -> int:
     """A size, numpy's whole numbers too; what is none is refused. A graph with free dimensions has symbols for them."""
-    if isinstance(size, torch.SymInt):
-        return cast(int, size)
     try:
-        whole = 0 if isinstance(size, bool) else index(size)
+        whole = size if isinstance(size, torch.SymInt) else 0 if isinstance(size, bool) else index(size)
     except TypeError:
         whole = 0
     if whole < 1:
         raise ValueError(f"{word} must be a whole number of at least 1, found {size!r}")
-    return whole
+    return cast(int, whole)
 
 
 class Cell(nn.Module):

@@ -300,10 +300,10 @@ def _bench(
 
         asked = command.plans(only, peers, threads, quick)
         to = out or folder.chosen(None, "bench", overwrite=False, resume=False)
-        text = command.run(asked, to, quiet)
+        text, written = command.run(asked, to, quiet)
         if not quiet:
             print(text)
-            print(f"\nwrote {to}: {', '.join(sorted(f'{p.relative_to(to)}' for p in to.rglob('speed.*')))}")
+            print(f"\nwrote {to}: {', '.join(written)}")
 
 
 _MODELS: list[tuple[Callable[..., None], tuple[str, ...]]] = [

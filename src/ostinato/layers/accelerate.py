@@ -17,6 +17,7 @@ OURS: dict[type[nn.Module], type[Recurrent]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.G
 _ALIKE = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 # torch's second list of the same weights, for cuDNN: it would grow out of date, and is made anew on the way back.
 _LISTS = ("_flat_weights", "_flat_weight_refs")
+_ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
 
 
 class _Change(NamedTuple):
@@ -149,8 +150,7 @@ def _why_other(part: nn.Module, kind: type[nn.Module]) -> str:
 
 def _counterpart(part: Any) -> Recurrent:
     """Our layer of the same arguments: without memory, and without a draw of random numbers."""
-    words = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-    arguments = {word: getattr(part, word) for word in words}
+    arguments = {word: getattr(part, word) for word in _ARGUMENTS}
     if part.mode == "LSTM":
         arguments["proj_size"] = getattr(part, "proj_size", 0)  # those of torch before 1.8 have none
     elif part.mode != "GRU":
@@ -167,7 +167,8 @@ def _take_over(part: nn.Module) -> _Change:
     for name in _LISTS:
         own.pop(name, None)
     added = vars(ours).keys() - own.keys()
-    own.update({name: vars(ours)[name] for name in added})
+    # The arguments too: where they were numpy's numbers, a file takes Python's alone.
+    own.update({name: vars(ours)[name] for name in (*added, *_ARGUMENTS)})
     _become(part, type(ours))
     return _Change(part, kind, added)
 

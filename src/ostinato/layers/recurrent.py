@@ -16,15 +16,16 @@ from ostinato import cells
 from ostinato.cells import GatedCell, State
 from ostinato.cells.cell import check_size
 from ostinato.cells.loop import Stages
-from ostinato.dispatch import mixed, named, plan_for, row_names, run, run_stack, run_whole, stages_of
+from ostinato.dispatch import mixed, plan_for, row_names, run, run_stack, run_whole, stages_of
 from ostinato.layers.arguments import alike, flag, own_options, probability, zoneout_of
 from ostinato.layers.initialize import INITIALIZERS, reach_originals
 from ostinato.layers.streams import stream, stream_of_state
+from ostinato.layers.torch_names import TorchNames
 from ostinato.ops import probes, random
 from ostinato.sequence import Sequence, as_tensor
 
 
-class Recurrent(nn.Module):
+class Recurrent(TorchNames):
     """A stack of recurrent layers, one or both directions, over any registered cell.
 
     Layer k reads the output of layer k - 1, both directions side by side:
@@ -132,42 +133,6 @@ class Recurrent(nn.Module):
                     cells.cell.norms_to_one(getattr(self, name + suffix))
             for start in self._learnt() or ():
                 start.zero_()
-
-    @property
-    def all_weights(self) -> list[list[Tensor]]:
-        """The weights of each layer and direction, as torch.nn has them: for code that draws them by itself."""
-        return [list(cell.collect(self, suffix).values()) for cell, suffix in self._each()]
-
-    def flatten_parameters(self) -> None:
-        """Nothing to do: for code written for torch.nn, whose GPU layers want it."""
-
-    # What code written for torch's layers asks of them as well.
-
-    proj_size = 0
-
-    @property
-    def mode(self) -> str:
-        """The kind of layer in torch's words, such as "LSTM" and "RNN_TANH"."""
-        kind = self.cell.upper()
-        return f"RNN_{self.options.get('nonlinearity', 'tanh').upper()}" if kind == "RNN" else kind
-
-    @property
-    def _all_weights(self) -> list[list[str]]:
-        return [[named(name, suffix) for name in cell.collect(self, suffix)] for cell, suffix in self._each()]
-
-    @property
-    def _flat_weights_names(self) -> list[str]:
-        return [name for names in self._all_weights for name in names]
-
-    @property
-    def _flat_weights(self) -> list[Tensor]:
-        return [w for row in self.all_weights for w in row]
-
-    @_flat_weights.setter
-    def _flat_weights(self, weights: list[Tensor]) -> None:
-        for name, w in zip(self._flat_weights_names, weights, strict=True):
-            if self._parameters.get(name, vars(self).get(name, w)) is not w:  # what is made of others is made anew
-                raise ValueError(f"_flat_weights: weights are taken by name, and {name} is another tensor: set that")
 
     def forward(
         self,

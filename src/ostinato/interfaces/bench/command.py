@@ -21,12 +21,10 @@ PICTURE = "pictures/speed.svg"
 
 
 def plans(only: str | None, others: str | None, threads: str, quick: bool) -> list[Plan]:
-    """What the words ask for, a plan for each number of threads.
+    """What the words ask for, a plan for each number of threads; `others` names peers.
 
     Raises:
         ValueError: a word is none of those to choose from.
-
-    `others` are words for peers.
 
     >>> [(plan.parts, plan.cells, plan.threads) for plan in plans("layers,lstm", "torch", "1,2", quick=True)]
     [(('layers',), ('LSTM',), 1), (('layers',), ('LSTM',), 2)]
@@ -59,8 +57,10 @@ def _counts(threads: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def run(asked: Sequence[Plan], out: Path, quiet: bool = False) -> str:
-    """Measure, write speed.md, speed.json and, of plain layers, their picture into the folder; the tables as text.
+def run(asked: Sequence[Plan], out: Path, quiet: bool = False) -> tuple[str, list[str]]:
+    """Measure, and write into the folder; the tables as text, and the names of the files.
+
+    Plain layers have a picture beside speed.md and speed.json.
 
     Raises:
         ValueError: the plans have no row.
@@ -83,7 +83,7 @@ def run(asked: Sequence[Plan], out: Path, quiet: bool = False) -> str:
     replace_text(out / "speed.md", page.render(rows, about, PICTURE if drawn else None))
     found = {"about": about, "rows": [row.to_json() for row in rows]}
     replace_text(out / "speed.json", json.dumps(found, indent=1) + "\n")
-    return text
+    return text, ["speed.md", "speed.json", *([PICTURE] if drawn else [])]
 
 
 def measured(plan: Plan, progress: Progress) -> Iterator[Row]:
