@@ -7,6 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad, gradgradcheck
 from torch.func import functional_call, grad, hessian, jvp, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.flop_counter import FlopCounterMode
 
 import ostinato as ost
 from ostinato import cells
@@ -327,6 +328,35 @@ def test_torchs_own_check_of_the_ops(kind, plain, cell):
     wanted = [v is not None and v.requires_grad for v in inputs]
     arguments = (*own, *fused._flat(plan), y, saved, torch.randn_like(y), None, None, wanted)
     assert set(torch.library.opcheck(backward, arguments).values()) == {"SUCCESS"}
+
+
+# ---- counted operations
+
+
+def operations(layer, x):
+    """Of a forward, and of it and its backward."""
+    with FlopCounterMode(display=False) as counter:
+        output, _ = layer(x)
+        forward = counter.get_total_flops()
+        output.sum().backward()
+    return forward, counter.get_total_flops()
+
+
+@pytest.mark.parametrize("towards_x", [False, True])
+@pytest.mark.parametrize("name", ["RNN", "GRU"])
+def test_operations_are_counted_as_of_torchs_layer(name, towards_x):
+    x = torch.randn(4, 7, 3, requires_grad=towards_x)
+    sizes = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+    assert operations(getattr(ost, name)(3, 8, **sizes), x) == operations(getattr(torch.nn, name)(3, 8, **sizes), x)
+
+
+def test_operations_of_a_projection_and_of_frozen_weights():
+    layer, x = ost.LSTM(3, 8, proj_size=5), torch.randn(4, 7, 3)
+    of_input, of_state = 2 * 4 * 7 * (4 * 8 * 3), 2 * 4 * 7 * (4 * 8 * 5 + 5 * 8)
+    forward, first = of_input + of_state, of_state // 7  # the state before the first step wants no gradient
+    assert operations(layer, x) == (forward, forward + of_input + 2 * of_state - first)
+    layer.weight_ih_l0.requires_grad_(False)
+    assert operations(layer, x) == (forward, forward + 2 * of_state - first)
 
 
 # ---- the questions to torch that have no public answer

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ostinato.cells.cell import GatedCell, State, Weights
 from ostinato.cells.loop import Stages
-from ostinato.ops import kernel, probes, recompute
+from ostinato.ops import flops, kernel, probes, recompute
 from ostinato.ops.kernel import ACTIVATIONS, KINDS, NAMES, Inputs, Options, Plan, Tensors
 from ostinato.ops.random import Zoneout
 from ostinato.ops.reference import aliases, by_reference, names_of_row
@@ -253,6 +253,7 @@ def _register() -> None:
         torch.library.impl(f"ostinato::{name}", "CPU")(run)
         torch.library.register_fake(f"ostinato::{name}")(fake)
         torch.library.register_autograd(f"ostinato::{name}", differentiate, setup_context=save)
+    flops.register()
 
 
 _register()
