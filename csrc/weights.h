@@ -16,6 +16,10 @@ namespace {
 
 // Steps at a time: what they need stays in the caches. In tiles, where numbers take three bytes, twice as many.
 constexpr long CHUNK = 128, MOST_STEPS = 256;
+// Where lines of so many bytes do not, they are cut into blocks, some columns wide and all steps long, which are read from
+// end to end, and a narrow panel has room for more steps beside one in the first cache. A thread writes them for itself, which
+// pays where it has so many columns of dz.
+constexpr long MOST_OF_LINES = long(384) << 10, BLOCK = 6, CHUNK_OF_BLOCKS = 192, LEAST_COLUMNS = 512;
 constexpr long MOST_SUMS = long(4) << 20;  // bytes of a half's sums: twice as many as a thread had would leave its caches
 
 template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
@@ -23,7 +27,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 256;  // steps that are worth their splitting
   static constexpr long NARROW = 2;   // vectors in a panel of tiles
-  const bool tiled;
+  const bool tiled, in_blocks;
   const long chunk, rounds_in_all;
   const int halves, members;  // of the steps; threads for each
   T* const sums_of_steps;     // of one half, then of the other
@@ -45,8 +49,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   };
 
   WeightGradients(const Base& layer, Arena& arena)
-      : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST), chunk(tiled ? MOST_STEPS : CHUNK),
-        rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
+      : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST),
+        in_blocks(!tiled && !MANY_REGISTERS && Cell::DZ * H >= LEAST_COLUMNS * s.team &&
+                  CHUNK * line_stride() * long(sizeof(T)) > MOST_OF_LINES),
+        chunk(tiled ? MOST_STEPS : in_blocks ? CHUNK_OF_BLOCKS : CHUNK), rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
         sums_of_steps(arena.take<T>(halves * ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
         homes(arena.take<long>(members + 1)),
         rounds{{arena, count_pieces(), homes, members}, {arena, halves > 1 ? count_pieces() : 0, homes, members}} {
@@ -55,7 +61,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   Own carve(Arena& arena) const {
     const long vectors = tiled ? vectors_of_line() : 0, tiles = tiled ? tiles_of_vector(chunk) : 0;
-    return {arena.take<T>(chunk * line_stride()), arena.take<T>(chunk * (tiled ? NARROW : WIDEST) * L),
+    return {arena.take<T>(in_blocks ? blocks() * (block_size() + BLOCK) : chunk * line_stride()), arena.take<T>(chunk * (tiled ? NARROW : WIDEST) * L),
             arena.take<T>((vectors + NARROW) * L), arena.take<Tile>(vectors * (tiles + 1)), arena.take<Tile>(tiles * NARROW)};
   }
 
@@ -82,6 +88,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   // What the weights saw at a step lies side by side in a line: x, h as R saw it, and r h or what P saw.
   long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
   long line_stride() const { return padded<T>(line_width()) + L; }  // an odd number of vectors more: no two share a set
+
+  // Cut into blocks: step by step the same columns of all lines. One whole line, being made, lies after them.
+  long blocks() const { return ceil_div(line_width(), BLOCK); }
+  long block_size() const { return chunk * BLOCK + LINE / long(sizeof(T)); }  // an odd number of LINEs: no two share a set
 
   // Columns of a line, and the gradient of the weights that saw them: (columns of dz, width). No width: not asked for.
   struct Segment {
@@ -163,6 +173,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       Rows rows;
       for (long k = 0; k < steps.count; ++k) {
         if (tiled) find_rows(steps.at[k].b, steps.at[k].p, k, rows, o);
+        else if (in_blocks) write_in_blocks(steps.at[k].b, steps.at[k].p, o.lines + k * BLOCK, o.lines + blocks() * block_size());
         else write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
       }
       if constexpr (TILES<T>)
@@ -219,6 +230,11 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     if (projected() && g.dP) copy(to + D + O, saved + kept.out * H, H);
   }
 
+  void write_in_blocks(long b, long p, T* to, T* line) const {
+    write_line(b, p, line);
+    for (long i = 0; i < blocks(); ++i) std::memcpy(to + i * block_size(), line + i * BLOCK, BLOCK * sizeof(T));
+  }
+
   // Lines, turned, times a panel of dz, on top of the sums.
   void add(const Own& o, const Range& range, const Steps& steps, const Piece& piece, bool first) const {
     const int Q = piece.Q;
@@ -231,10 +247,14 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     const bool together = x.width && h.width && x.at + x.width == h.at;  // side by side: one product, of fuller tiles
     const Segment runs[] = {{x.at, x.width + (together ? h.width : 0), nullptr}, {h.at, together ? 0 : h.width, nullptr}};
     for (const Segment& run : runs) {
-      const T* soon = called(sums + 2 * MOST_ROWS[Q] * wide, all_sums);  // two tiles further on
-      product(run.width, steps.count, o.lines + run.at, 1L, line_stride(), o.columns, Q, first ? zero : sums,
-              first ? 0L : wide, sums, wide, soon, run.width * wide);
-      sums += run.width * wide;
+      const long end = run.at + run.width;
+      for (long at = run.at, n; at < end; at += n, sums += n * wide) {
+        n = in_blocks ? std::min(BLOCK - at % BLOCK, end - at) : run.width;
+        const T* lines = o.lines + (in_blocks ? at / BLOCK * block_size() + at % BLOCK : at);
+        const T* soon = called(sums + 2 * MOST_ROWS[Q] * wide, all_sums);  // two tiles further on
+        product(n, steps.count, lines, 1L, in_blocks ? BLOCK : line_stride(), o.columns, Q, first ? zero : sums,
+                first ? 0L : wide, sums, wide, soon, n * wide);
+      }
     }
   }
 

@@ -92,6 +92,25 @@ def test_weights_larger_than_a_cache_equal_the_reference(kind):
         compare(inputs, plan, 1e-5, plain=True)
 
 
+LONG_LINES = [("rnn", 520, {}), ("lstm", 130, {}), ("lstm", 130, {"proj_size": 67}), ("gru", 130, {})]
+LONG_LINES += [("gru", 130, {"reset_after": False})]
+
+
+@pytest.mark.parametrize(("kind", "hidden", "options"), LONG_LINES, ids=str)
+def test_sums_over_steps_that_the_second_cache_does_not_hold_equal_the_reference(kind, hidden, options):
+    """On one thread: the more there are, the more units they take."""
+    torch.manual_seed(5)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for mask in (False, True):  # 36 x 13 steps are three rounds
+            more = {"lengths": mask, "resets": mask, "mask": mask} | options
+            inputs, plan = arguments(kind, 301, hidden, 36, 13, bias=True, dtype=torch.float64, reverse=False, **more)
+            compare(inputs, plan, 1e-13)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("hidden", [64, 70])
 @pytest.mark.parametrize("kind", [ost.LSTM, ost.GRU])
 def test_what_is_kept_is_the_same_where_it_is_more_than_the_caches_hold(kind, hidden):
