@@ -52,7 +52,8 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST),
         in_blocks(!tiled && !MANY_REGISTERS && Cell::DZ * H >= LEAST_COLUMNS * s.team &&
                   CHUNK * line_stride() * long(sizeof(T)) > MOST_OF_LINES),
-        chunk(tiled ? MOST_STEPS : in_blocks ? CHUNK_OF_BLOCKS : CHUNK), rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
+        chunk(tiled ? MOST_STEPS : in_blocks ? CHUNK_OF_BLOCKS : CHUNK),
+        rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
         sums_of_steps(arena.take<T>(halves * ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
         homes(arena.take<long>(members + 1)),
         rounds{{arena, count_pieces(), homes, members}, {arena, halves > 1 ? count_pieces() : 0, homes, members}} {
@@ -61,7 +62,8 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
 
   Own carve(Arena& arena) const {
     const long vectors = tiled ? vectors_of_line() : 0, tiles = tiled ? tiles_of_vector(chunk) : 0;
-    return {arena.take<T>(in_blocks ? blocks() * (block_size() + BLOCK) : chunk * line_stride()), arena.take<T>(chunk * (tiled ? NARROW : WIDEST) * L),
+    const long lines = in_blocks ? blocks() * (block_size() + BLOCK) : chunk * line_stride();
+    return {arena.take<T>(lines), arena.take<T>(chunk * (tiled ? NARROW : WIDEST) * L),
             arena.take<T>((vectors + NARROW) * L), arena.take<Tile>(vectors * (tiles + 1)), arena.take<Tile>(tiles * NARROW)};
   }
 
