@@ -357,6 +357,7 @@ def test_operations_of_a_projection_and_of_frozen_weights():
     assert operations(layer, x) == (forward, forward + of_input + 2 * of_state - first)
     layer.weight_ih_l0.requires_grad_(False)
     assert operations(layer, x) == (forward, forward + 2 * of_state - first)
+    assert operations(layer, x[:, :0]) == (0, 0)
 
 
 # ---- the questions to torch that have no public answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,10 +22,7 @@ class TorchNames(nn.Module):
     cell: str
     options: dict[str, Any]
     proj_size = 0
-
-    def _each(self) -> Iterator[tuple[GatedCell, str]]:
-        """Every cell and the suffix of its weights' names, in torch's order."""
-        raise NotImplementedError
+    _each: Callable[[], Iterator[tuple[GatedCell, str]]]  # every cell and its weights' suffix, in torch's order
 
     @property
     def all_weights(self) -> list[list[Tensor]]:

@@ -29,7 +29,7 @@ def _scan_backward(*shapes: Any, out_shape: Any = None) -> int:
     inputs: Any = Inputs(*shapes[:_ALL])
     wanted = Inputs(*shapes[-1])
     of_input, of_state = _products(inputs, inputs.x[1])
-    first = 0 if wanted.h else _products(inputs, 1)[1]  # the first step's state wants no gradient
+    first = 0 if wanted.h else _products(inputs, min(1, inputs.x[1]))[1]  # the first step's state wants no gradient
     return of_input * (bool(wanted.W) + bool(wanted.x)) + of_state * (1 + bool(wanted.R)) - first
 
 
