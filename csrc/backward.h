@@ -192,16 +192,17 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   // After row r of step t: the next one, or the first of the step before.
   Coming after(const Walk<T>& rows, long t, long r, long live) const {
     if (++r == live) r = 0, --t;
-    if (t < 0 || (Cell::SAVED == 0 && !normed())) return {};  // y and dy alone are seen in time
+    if (t < 0 || (MANY_REGISTERS && Cell::SAVED == 0 && !normed())) return {};  // with AVX-512 y and dy are seen in time
     const long b = rows.rows[r], p = rows.place(r, t);
     const T* y = s.y + b * s.y_row + p * s.y_step;
-    return {saved_at(rows, t, r) + (normed() ? kept.hat_x * H : 0),
+    return {Cell::SAVED > 0 || normed() ? saved_at(rows, t, r) + (normed() ? kept.hat_x * H : 0) : nullptr,
             Cell::SAVED > 0 ? before(Cell::STATES - 1, b, t, p, rows.restarts(r, t)) : y,
             g.dy && !projected() ? g.dy + b * g.dy_row + p * g.dy_step : nullptr};
   }
 
   // Of the units from..to - 1.
   void pointwise(const Walk<T>& rows, const Own& o, long t, long r, long from, long to, Coming coming = {}) const {
+    if constexpr (Cell::SAVED == 0 && !Cell::OPTIONS) return of_plain_rnn(rows, o, t, r, from, to, coming);
     const long b = rows.rows[r], p = rows.place(r, t), at = b * s.time + p;
     const bool again = rows.restarts(r, t), zoned = Cell::OPTIONS && s.options.zoned;
     const T *y = s.y + b * s.y_row + p * s.y_step, *dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
@@ -234,6 +235,23 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       if (dc) store(dc + j, back.dc);
 #pragma GCC unroll 4
       for (int k = 0; apart && k < Cell::DZ; ++k) own_line(dz + onward + k * H + j);
+    });
+  }
+
+  // Likewise: dz = (dh + dy) f'(y). Which f is asked once for a row, as in the forward.
+  void of_plain_rnn(const Walk<T>& rows, const Own& o, long t, long r, long from, long to, const Coming& coming) const {
+    const long b = rows.rows[r], p = rows.place(r, t), onward = s.reverse ? across : -across;
+    const T *y = s.y + b * s.y_row + p * s.y_step, *dy = g.dy ? g.dy + b * g.dy_row + p * g.dy_step : nullptr;
+    T *dz = dz_of_all + (b * s.time + p) * across, *near = o.dz + r * H;
+    T *dh = o.dh + r * stride, *passed = passed_by(o) + r * stride;
+    Cell::by_activation(s.activation, [&](auto f) {
+      by_vectors<T>(to - from, [&](long v, auto n) {
+        const long j = from + v;
+        coming.template call<0, 0>(j, H);
+        const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j), d = sum * Cell::slope(f, load(y + j, n));
+        store(dz + j, d, n), store(near + j, d, n), store(passed + j, Vec<T>{});
+        own_line(dz + onward + j);
+      });
     });
   }
 

@@ -91,7 +91,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
   long line_stride() const { return padded<T>(line_width()) + L; }  // an odd number of vectors more: no two share a set
 
-  // Cut into blocks: step by step the same columns of all lines. One whole line, being made, lies after them.
+  // Cut into blocks: step by step the same columns of all lines. With options one whole line, being made, lies after them.
   long blocks() const { return ceil_div(line_width(), BLOCK); }
   long block_size() const { return chunk * BLOCK + LINE / long(sizeof(T)); }  // an odd number of LINEs: no two share a set
 
@@ -175,7 +175,8 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       Rows rows;
       for (long k = 0; k < steps.count; ++k) {
         if (tiled) find_rows(steps.at[k].b, steps.at[k].p, k, rows, o);
-        else if (in_blocks) write_in_blocks(steps.at[k].b, steps.at[k].p, o.lines + k * BLOCK, o.lines + blocks() * block_size());
+        else if (in_blocks)
+          write_in_blocks(steps.at[k].b, steps.at[k].p, o.lines + k * BLOCK, o.lines + blocks() * block_size());
         else write_line(steps.at[k].b, steps.at[k].p, o.lines + k * line_stride());
       }
       if constexpr (TILES<T>)
@@ -233,8 +234,24 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
 
   void write_in_blocks(long b, long p, T* to, T* line) const {
-    write_line(b, p, line);
-    for (long i = 0; i < blocks(); ++i) std::memcpy(to + i * block_size(), line + i * BLOCK, BLOCK * sizeof(T));
+    if (s.mask || Cell::OPTIONS) {
+      write_line(b, p, line);
+      return spread_out(line, 0, line_width(), to);
+    }
+    const long t = place(s, b, p);
+    if (g.dW) spread_out(s.x + b * s.x_row + p * s.x_step, 0, D, to);
+    if (g.dR) spread_out(before(0, b, t, p, restarts(s, b, t)), D, O, to);
+  }
+  // What belongs into a line from number `at` on, into its blocks.
+  void spread_out(const T* from, long at, long count, T* to) const {
+    const long end = at + count, size = block_size();
+    to += at / BLOCK * size;
+    for (long i = at % BLOCK; i > 0 && at < end; ++at, ++from) {
+      to[i] = *from;
+      if (++i == BLOCK) i = 0, to += size;
+    }
+    for (; at + BLOCK <= end; at += BLOCK, from += BLOCK, to += size) std::memcpy(to, from, BLOCK * sizeof(T));
+    for (long i = 0; at + i < end; ++i) to[i] = from[i];
   }
 
   // Lines, turned, times a panel of dz, on top of the sums.
@@ -266,6 +283,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     for (int q = 0; q < Q; ++q) sum[q] = first ? Vec<T>{} : load(sums + q * L);
     for (long k = 0; k < steps.count; ++k, to += Q * L) {
       const T* dz = dz_of_all + (steps.at[k].b * s.time + steps.at[k].p) * across + column;
+      for (int q = 0; !MANY_REGISTERS && q < WIDEST; q += 2) __builtin_prefetch(dz + (Q + q) * L, 0, 2);  // the next panel's
 #pragma GCC unroll 4
       for (int q = 0; q < WIDEST; ++q) {
         if (q >= Q) break;
