@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from itertools import count
@@ -104,12 +105,16 @@ class Hand:
     """A clock moved by hand: what a busy machine does to the real one is not what is tested."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now = self.worked = self.others_stop = 0.0
 
     def perf_counter(self) -> float:
         return self.now
 
+    def process_time(self) -> float:
+        return self.worked
+
     def sleep(self, seconds: float) -> None:
+        self.worked += min(seconds, max(0.0, self.others_stop - self.now))
         self.now += seconds
 
 
@@ -135,17 +140,50 @@ def test_short_runs_are_repeated_and_one_interruption_changes_nothing(hand: Hand
         hand.sleep(3 * clock.SAMPLE if next(calls) == clock.WARM_UP - 1 else each)
 
     found = clock.in_turns({OURS: interrupted}, rounds=2)
-    assert next(calls) == clock.WARM_UP + 2 * (1 + 50)  # a run this short is made once before its clock starts
+    awake = math.ceil(clock.AWAKE / each)  # a run this short is made before its clock starts
+    assert next(calls) == pytest.approx(clock.WARM_UP + 2 * (awake + 50), abs=2)  # the clock's own sums are rounded
     assert found.rounds[OURS] == pytest.approx([each, each])
+
+
+@pytest.mark.parametrize(("spins", "waits"), [(0.0, 1), (0.95, 2), (2.5, 4), (1e9, clock.PAUSES)])
+def test_nobody_begins_while_anothers_threads_work(spins: float, waits: int, hand: Hand) -> None:
+    spun = spins * clock.PAUSE
+    began: list[float] = []
+
+    def spinning(_: int) -> None:
+        hand.sleep(2 * clock.WAKING)
+        hand.others_stop = hand.now + spun
+
+    def next_one(_: int) -> None:
+        began.append(hand.now - hand.others_stop + spun)
+        hand.sleep(2 * clock.WAKING)
+
+    clock.in_turns({"a": spinning, OURS: next_one}, rounds=1)
+    assert began[clock.WARM_UP :] == pytest.approx([waits * clock.PAUSE])
 
 
 @pytest.mark.parametrize("seconds", [clock.SAMPLE / 10, clock.SAMPLE * 2])
 def test_each_waits_for_the_others_threads_and_wakes_its_own(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    monkeypatch.setattr(clock, "AWAKE", 0.0)
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: said.append("pause"))
     monkeypatch.setattr(clock, "_timed", lambda run, turn, repeats: said.append("clock") or seconds)
     clock.in_turns({OURS: lambda _: said.append("ours"), "a": lambda _: said.append("a")}, rounds=1)
     assert said[2 * clock.WARM_UP :] == ["pause", "ours", "clock", "pause", "a", "clock"]
+
+
+def test_a_short_run_is_made_until_its_core_is_awake(hand: Hand) -> None:
+    began: list[float] = []
+    each = 0.4 * clock.AWAKE
+
+    def run(_: int) -> None:
+        began.append(hand.now)
+        hand.sleep(each)
+
+    clock.in_turns({OURS: run}, rounds=1)
+    waking = began[clock.WARM_UP :]
+    assert [after - waking[0] for after in waking[:4]] == pytest.approx([0, each, 2 * each, 3 * each])
+    assert len(waking) == 3 + 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ ROUNDS, FEW, SLOW = 15, 7, 0.5  # a row of which one round takes longer than SLO
 SAMPLE = 0.002  # seconds: shorter runs are repeated until they last as long
 WARM_UP = 2
 PAUSE = 0.02  # seconds: after a run some libraries' threads look for more work for a while, on cores that others need
-WAKING = 0.05  # seconds: a shorter run is made once before its clock starts; a rented core takes milliseconds to wake
+PAUSES = 50  # at most: ONNX Runtime's look for 40 to 60 ms on a core of their own, longer where they have to share it
+ASLEEP = 0.1  # of a pause: what all threads together may still work in it
+WAKING = 0.05  # seconds: a shorter run is made before its clock starts, for a rented core takes milliseconds to wake:
+AWAKE = 0.01  # so often that it lasts as long
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,31 @@ def in_turns(runs: Mapping[str, Run], rounds: int = ROUNDS, between: Callable[[]
     order = list(runs)
     for turn in range(rounds):
         if between is not None:
-            time.sleep(PAUSE)
+            _until_asleep()
             between()
         for who in order:
-            time.sleep(PAUSE)
+            _until_asleep()
             if short[who]:
-                runs[who](turn)
+                _wake(runs[who], turn)
             found[who].append(_timed(runs[who], turn, repeats[who]))
         order = [*order[1:], order[0]]
     return Times(found)
+
+
+def _until_asleep() -> None:
+    """Pause until no thread of this process works any more."""
+    for _ in range(PAUSES):
+        worked = time.process_time()
+        time.sleep(PAUSE)
+        if time.process_time() - worked < ASLEEP * PAUSE:
+            return
+
+
+def _wake(run: Run, turn: int) -> None:
+    began = time.perf_counter()
+    run(turn)
+    while time.perf_counter() - began < AWAKE:
+        run(turn)
 
 
 def _timed(run: Run, turn: int, repeats: int) -> float:
