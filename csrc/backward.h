@@ -14,6 +14,7 @@
 #include "groups.h"
 #include "inputs.h"
 #include "norm.h"
+#include "relief.h"
 #include "spot.h"
 #include "threads.h"
 #include "units.h"
@@ -57,6 +58,8 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
     const WeightGradients<T, Cell> weights(*this, arena);
     InputGradient<T, Cell> inputs(*this, arena);
+    const Relief<T> relief(arena, gathered.side_by_side() ? s.threads : 1, true, {stride, Cell::STATES > 1 ? hidden_stride : 0},
+                           of_h.tiled ? TILE : 1, double(Cell::H_GATES) * H * O);
     Own own[MOST_THREADS];
     typename WeightGradients<T, Cell>::Own room[MOST_THREADS];
     typename InputGradient<T, Cell>::Own dx_room[MOST_THREADS];
@@ -69,7 +72,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     if (const int team = team_size(); team > 1) {
       as_a_team(own[0], team);
     } else {
-      parallel_for(s.threads, [&](int i) { through_time(Walk<T>(s, i, own[i].rows, gathered.groups()), own[i]); });
+      parallel_for(s.threads, [&](int i) { through_time(i, own[i], relief); });
     }
     team_of(s.team, [&](int i, int threads) {
       TileShapes shapes;
@@ -115,18 +118,22 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
 
   // Round one ---------------------------------------------------------------------------------------
 
-  void through_time(Walk<T> rows, Own& o) const {
+  void through_time(int thread, Own& o, const Relief<T>& relief) const {
     TileShapes shapes;
     o.shapes = &shapes;
+    Walk<T> rows(s, thread, o.rows, gathered.groups());
     take_over(rows, o);
-    long live = 0;
-    for (long t = rows.longest() - 1; t >= 0; --t) {
-      live = rows.live(t, live);
-      if (into_m()) with_options(rows, o, t, live);
-      else for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H, after(rows, t, r, live));
-      to_step_before(rows, o, t, live, 0, h_panels.count());
-    }
-    hand_over(rows, o);
+    T* const states[] = {o.dh, o.dc};
+    relief.run(thread, rows, states, [&](long t, const auto& between) {
+      for (long live = 0; t >= 0; --t) {
+        between(t);
+        live = rows.live(t, std::min(live, rows.count));
+        if (into_m()) with_options(rows, o, t, live);
+        else for (long r = 0; r < live; ++r) pointwise(rows, o, t, r, 0, H, after(rows, t, r, live));
+        to_step_before(rows, o, t, live, 0, h_panels.count());
+      }
+      hand_over(rows, o);
+    });
   }
 
   // The gradients of the end states, and nothing in what is summed.

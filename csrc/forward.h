@@ -1,6 +1,7 @@
 // A whole sequence forward: gather x, scale the state -> products into z -> pointwise, step by step.
 //
-// Each thread has rows of its own and meets no other inside the time loop. A panel is a few hidden units with all
+// Each thread has rows of its own and meets no other inside the time loop, and one that ends first takes over some of
+// another's. A panel is a few hidden units with all
 // their gates: its z stays in the first cache between the two products and the activation. A thread with few rows
 // would load every weight for one row alone; there the input's product is done for many steps at once, beforehand.
 //
@@ -14,6 +15,7 @@
 #include "factor.h"
 #include "norm.h"
 #include "pointwise.h"
+#include "relief.h"
 #include "rounds.h"
 #include "threads.h"
 #include "units.h"
@@ -52,6 +54,8 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     long homes[MOST_IN_TEAM + 1];
     for (int i = 0; i <= most; ++i) homes[i] = panels.begin(i, most);
     const Rounds input(arena, panels.count(), homes, most), stepped(arena, panels.count(), homes, most);
+    const Relief<T> relief(arena, s.threads, false, {stride, Cell::STATES > 1 ? hidden_stride : 0}, of_h.tiled ? TILE : 1,
+                           double(Cell::X_GATES * s.input + h_gates() * width()) * s.hidden);
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {
@@ -59,7 +63,7 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     } else {
       parallel_for(s.packed || !balanced() ? 0 : s.threads, [&](int i) { balance(i, s.threads); });
       parallel_where(numbers(), s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
-      parallel_for(s.threads, [&](int i) { walk(Walk<T>(s, i, own[i].rows, s.batch), own[i]); });
+      parallel_for(s.threads, [&](int i) { walk(i, own[i], relief); });
     }
     return arena.used;
   }
@@ -85,18 +89,23 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     return o;
   }
 
-  void walk(Walk<T> rows, Own& o) const {
+  void walk(int thread, Own& o, const Relief<T>& relief) const {
+    Walk<T> rows(s, thread, o.rows, s.batch);
     enter_all(rows, o);
     TileShapes shapes;
     o.shapes = &shapes;
     const Share all{0, panels.count()};
-    long live = rows.count;
-    for (long t = 0; t < rows.longest(); ++t) {
-      live = rows.live(t, live);
-      if (early() && t % ahead() == 0) input_ahead(rows, o, t, live, all);
-      step(rows, o, t, live, all);
-      leave_all(rows, o, t, live);
-    }
+    T* states[] = {o.h[0], o.c};
+    relief.run(thread, rows, states, [&](long t, const auto& between) {
+      for (long live = rows.count; t < rows.longest(); ++t) {
+        if (t % ahead() == 0) between(t);
+        live = rows.live(t, std::min(live, rows.count));
+        if (early() && t % ahead() == 0) input_ahead(rows, o, t, live, all);
+        step(rows, o, t, live, all);
+        leave_all(rows, o, t, live);
+        states[0] = o.h[0];
+      }
+    });
     if (past) settle();
   }
 

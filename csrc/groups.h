@@ -30,6 +30,8 @@ template <class T, class Cell> class GroupSums : Layer<T, Cell> {
     width = peephole + (Cell::OPTIONS && s.options.peephole ? 3 * H : 0);
   }
 
+  // Whether the rows of a group lie side by side in a thread, so that their groups can be told apart by a border.
+  bool side_by_side() const { return !width || !s.lengths; }
   // Groups; where nothing is gathered, each row is one.
   long groups() const { return width ? std::min(s.batch, MOST) : s.batch; }
   void take_room(Arena& arena) { all = arena.take<T>(width ? groups() * width : 0); }

@@ -65,6 +65,18 @@ template <class T> struct Walk {
     return of_all ? ceil_div(of_all, s.threads) * ceil_div(s.batch, of_all) : 0;
   }
 
+  // Rows first.. become another's.
+  void hand_over(long first, Walk& to) {
+    to.count = count - first;
+    std::memcpy(to.rows, rows + first, to.count * sizeof(long)), std::memcpy(to.groups, groups + first, to.count * sizeof(long));
+    count = first;
+  }
+  // The first row from r on with which a group begins.
+  long border(long r) const {
+    while (r > 0 && r < count && groups[r] == groups[r - 1]) ++r;
+    return r;
+  }
+
   long longest() const { return count ? s.steps(rows[0]) : 0; }
   // Rows that take step t; `from` is the answer for a step beside it.
   long live(long t, long from) const {
