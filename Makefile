@@ -54,6 +54,7 @@ bench: .venv/dev  ## our layers beside other libraries', in turns: writes docs/s
 	@$(PIP) install -c constraints.txt -e '.[bench]'
 	$(BIN)/ostinato bench --out docs $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/convolution.py
+	$(BIN)/python benchmarks/neighbour.py
 	$(BIN)/python benchmarks/words.py
 	$(BIN)/python benchmarks/tagging.py
 

@@ -58,8 +58,9 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
     const WeightGradients<T, Cell> weights(*this, arena);
     InputGradient<T, Cell> inputs(*this, arena);
-    const Relief<T> relief(arena, gathered.side_by_side() ? s.threads : 1, true, {stride, Cell::STATES > 1 ? hidden_stride : 0},
-                           of_h.tiled ? TILE : 1, double(Cell::H_GATES) * H * O);
+    const Relief<T> relief(arena, gathered.side_by_side() ? s.threads : 1, s.batch * s.time, true,
+                           {stride, Cell::STATES > 1 ? hidden_stride : 0}, of_h.tiled ? TILE : 1,
+                           double(Cell::H_GATES) * H * O);
     Own own[MOST_THREADS];
     typename WeightGradients<T, Cell>::Own room[MOST_THREADS];
     typename InputGradient<T, Cell>::Own dx_room[MOST_THREADS];

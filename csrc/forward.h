@@ -54,8 +54,8 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     long homes[MOST_IN_TEAM + 1];
     for (int i = 0; i <= most; ++i) homes[i] = panels.begin(i, most);
     const Rounds input(arena, panels.count(), homes, most), stepped(arena, panels.count(), homes, most);
-    const Relief<T> relief(arena, s.threads, false, {stride, Cell::STATES > 1 ? hidden_stride : 0}, of_h.tiled ? TILE : 1,
-                           double(Cell::X_GATES * s.input + h_gates() * width()) * s.hidden);
+    const Relief<T> relief(arena, s.threads, s.batch * s.time, false, {stride, Cell::STATES > 1 ? hidden_stride : 0},
+                           of_h.tiled ? TILE : 1, double(Cell::X_GATES * s.input + h_gates() * width()) * s.hidden);
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {

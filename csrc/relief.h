@@ -36,11 +36,11 @@ template <class T> class Relief {
 
  public:
   // `back`: steps are taken from the last one on. `widths`: of the states' rows. `tall`: so many rows are made together.
-  // `work`: multiplications in one step of a row.
-  Relief(Arena& arena, int threads, bool back, const long (&widths)[2], long tall, double work)
-      : threads_(threads), places_(arena.take<Place>(threads > 1 ? threads : 0)), back_(back), widths_{widths[0], widths[1]},
-        tall_(tall), each_(work * EACH) {
-    for (int i = 0; arena.block && threads > 1 && i < threads; ++i) new (&places_[i]) Place;
+  // `work`: multiplications in one step of a row; where all threads' are few, none gives any away.
+  Relief(Arena& arena, int threads, long steps, bool back, const long (&widths)[2], long tall, double work)
+      : threads_(steps * work * EACH > LEAST * threads ? threads : 1), places_(arena.take<Place>(threads_ > 1 ? threads_ : 0)),
+        back_(back), widths_{widths[0], widths[1]}, tall_(tall), each_(work * EACH) {
+    for (int i = 0; arena.block && threads_ > 1 && i < threads_; ++i) new (&places_[i]) Place;
   }
 
   // f(t, between) takes the steps of `rows` from step t on, and calls between(t) before step t; there, some of the rows may
