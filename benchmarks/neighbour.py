@@ -27,9 +27,11 @@ BUSY = """
 import os, sys
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {int(sys.argv[1])})
+parent = os.getppid()
 print(flush=True)
-while True:
-    pass
+while os.getppid() == parent:  # whatever ends the one that began it
+    for _ in range(1_000_000):
+        pass
 """
 
 
@@ -54,6 +56,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=15, help="rounds of ours, theirs")
     options = parser.parse_args()
+    if options.threads < 1 or options.rounds < 1:
+        parser.error("--threads and --rounds are 1 or more")
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads; ms\n")
     print("| layer | batch, steps, inputs, units | pass | machine | ours | torch.nn | ratio |")

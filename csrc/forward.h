@@ -1,9 +1,9 @@
 // A whole sequence forward: gather x, scale the state -> products into z -> pointwise, step by step.
 //
-// Each thread has rows of its own and meets no other inside the time loop, and one that ends first takes over some of
-// another's. A panel is a few hidden units with all
-// their gates: its z stays in the first cache between the two products and the activation. A thread with few rows
-// would load every weight for one row alone; there the input's product is done for many steps at once, beforehand.
+// Each thread has rows of its own and meets no other inside the time loop; one that ends first takes over some of
+// another's. A panel is a few hidden units with all their gates: its z stays in the first cache between the two products
+// and the activation. A thread with few rows would load every weight for one row alone; there the input's product is
+// done for many steps at once, beforehand.
 //
 // Options add stages. Where one needs a whole row first (a norm, the reset before the product), all panels of z are
 // made before the first activation: products -> norm, or reset and second product -> pointwise into m -> norm of c'

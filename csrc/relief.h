@@ -22,9 +22,9 @@ template <class T> class Relief {
 
   struct alignas(64) Place {
     std::atomic<int> asked{CLOSED}, answer{NONE};
-    std::atomic<long> left{0};    // steps of rows, about, and without lengths
-    long all = 0, done = 0;       // likewise, to the point: of those it has had, and, when it asks, that it has done
-    long at = 0;                  // the step that what it was given is to go on with
+    std::atomic<long> left{0};   // steps of rows, as if all were as long as the first
+    long all = 0, done = 0;      // steps of rows: all that were its own; and those that it has done, where it asks
+    long at = 0;                 // the step that what it was given goes on with
     Walk<T>* rows = nullptr;
     T* const* states = nullptr;  // h and c, or their gradients; of each row all that lies from one to the next
   };
