@@ -10,6 +10,7 @@
 #pragma once
 
 #include "chance.h"
+#include "course.h"
 #include "factor.h"
 #include "groups.h"
 #include "inputs.h"
@@ -49,31 +50,37 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
 
   size_t run(char* scratch) {
     Arena arena{scratch};
-    R = arena.take<T>(of_h.size(h_panels));
-    of_h.balance = arena.take<T>(of_h.balanced());
-    P = arena.take<T>(projected() ? m_panels.size(O) : 0);
+    const bool alone = !of_h.tiled && packs_alone(s, packed_numbers());
+    char* packed[MOST_COPIES];
+    for (int i = 0; i < (alone ? s.threads : 1); ++i) packed[i] = arena.take<char>(lay_out(nullptr));
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     gathered.take_room(arena);
-    bias = arena.take<T>(normed() ? units.z_width() : 0);
-    gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
     const WeightGradients<T, Cell> weights(*this, arena);
-    InputGradient<T, Cell> inputs(*this, arena);
+    InputGradient<T, Cell> inputs(*this, arena, alone);
     const Relief<T> relief(arena, gathered.side_by_side() ? s.threads : 1, s.batch * s.time, true,
                            {stride, Cell::STATES > 1 ? hidden_stride : 0}, of_h.tiled ? TILE : 1,
-                           double(Cell::H_GATES) * H * O);
+                           double(Cell::H_GATES) * H * O, true);
     Own own[MOST_THREADS];
     typename WeightGradients<T, Cell>::Own room[MOST_THREADS];
     typename InputGradient<T, Cell>::Own dx_room[MOST_THREADS];
     for (int i = 0; i < s.team; ++i) own[i] = carve(arena), room[i] = weights.carve(arena), dx_room[i] = inputs.carve(arena);
     if (!scratch) return arena.used;
     std::memset(zero, 0, (hidden_stride + WIDEST * L) * sizeof(T));
-    if (of_h.tiled || inputs.balanced())
-      parallel_for(s.team, [&](int i) { of_h.balance_rows_of(s.R, O, O, i, s.team), inputs.balance(i); });
-    parallel_where(gates_of(s.kind) * H * (g.dx ? O + D : O), s.team, [&](int i) { pack(i), inputs.pack(i); });
+    lay_out(packed[0]);
+    if (!alone) {
+      if (of_h.tiled || inputs.balanced())
+        parallel_for(s.team, [&](int i) { of_h.balance_rows_of(s.R, O, O, i, s.team), inputs.balance(i); });
+      parallel_where(packed_numbers(), s.team, [&](int i) { pack(i, s.team), inputs.pack(i); });
+    }
     if (const int team = team_size(); team > 1) {
       as_a_team(own[0], team);
     } else {
-      parallel_for(s.threads, [&](int i) { through_time(i, own[i], relief); });
+      parallel_for(s.threads, [&](int i) {
+        if (!alone) return through_time(i, own[i], relief);
+        Backward mine(*this);
+        mine.lay_out(packed[i]), mine.pack(0, 1);
+        mine.through_time(i, own[i], relief);
+      });
     }
     team_of(s.team, [&](int i, int threads) {
       TileShapes shapes;
@@ -85,11 +92,23 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   }
 
  private:
-  // One thread's part of the weights.
-  void pack(int thread) const {
-    of_h.pack(h_panels, s.R, O, R, thread, s.team);
-    if (projected()) Packing<T>(O, 0).pack(m_panels, s.options.P, H, P, thread, s.team);
-    if (!normed() || thread > 0) return;
+  // Where the packed weights lie.
+  size_t lay_out(char* to) {
+    Arena arena{to};
+    R = arena.take<T>(of_h.size(h_panels));
+    of_h.balance = arena.take<T>(of_h.balanced());
+    P = arena.take<T>(projected() ? m_panels.size(O) : 0);
+    bias = arena.take<T>(normed() ? units.z_width() : 0);
+    gain_x = arena.take<T>(normed() ? units.z_width() : 0), gain_h = arena.take<T>(apart() ? units.z_width() : 0);
+    return arena.used;
+  }
+  // Of R and W, all that is read.
+  long packed_numbers() const { return gates_of(s.kind) * H * (g.dx ? O + D : O); }
+  // One of some parts of it.
+  void pack(int part, int parts) const {
+    of_h.pack(h_panels, s.R, O, R, part, parts);
+    if (projected()) Packing<T>(O, 0).pack(m_panels, s.options.P, H, P, part, parts);
+    if (!normed() || part > 0) return;
     units.pack_bias(s, bias);
     units.pack_gain(s.options.norm_x.gain, Cell::X_FIRST, Cell::X_GATES, Cell::x_gate, gain_x);
     if (apart()) units.pack_gain(s.options.norm_h.gain, Cell::H_FIRST, Cell::H_GATES, Cell::h_gate, gain_h);
@@ -119,7 +138,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
 
   // Round one ---------------------------------------------------------------------------------------
 
-  void through_time(int thread, Own& o, const Relief<T>& relief) const {
+  void through_time(int thread, Own o, const Relief<T>& relief) const {
     TileShapes shapes;
     o.shapes = &shapes;
     Walk<T> rows(s, thread, o.rows, gathered.groups());

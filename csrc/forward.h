@@ -47,7 +47,10 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
 
   size_t run(char* scratch) {
     Arena arena{scratch};
-    char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(lay_out(nullptr));
+    const size_t weights_size = lay_out(nullptr);
+    char* weights = s.packed ? const_cast<char*>(s.packed) : arena.take<char>(weights_size);
+    char* copies[MOST_COPIES];
+    for (int i = 0; packs_alone() && i < s.threads; ++i) copies[i] = i ? arena.take<char>(weights_size) : weights;
     Own own[MOST_THREADS];
     const int most = most_in_team();
     for (int i = 0; i < std::max(s.threads, most); ++i) own[i] = carve(arena);
@@ -55,11 +58,17 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     for (int i = 0; i <= most; ++i) homes[i] = panels.begin(i, most);
     const Rounds input(arena, panels.count(), homes, most), stepped(arena, panels.count(), homes, most);
     const Relief<T> relief(arena, s.threads, s.batch * s.time, false, {stride, Cell::STATES > 1 ? hidden_stride : 0},
-                           of_h.tiled ? TILE : 1, double(Cell::X_GATES * s.input + h_gates() * width()) * s.hidden);
+                           of_h.tiled ? TILE : 1, double(Cell::X_GATES * s.input + h_gates() * width()) * s.hidden, s.saved);
     if (!scratch) return arena.used;
     lay_out(weights);
     if (const int team = team_size(); team > 1) {
       as_a_team(own, team, input, stepped);
+    } else if (packs_alone()) {
+      parallel_for(s.threads, [&](int i) {
+        Forward alone(*this);
+        alone.lay_out(copies[i]), alone.fill(0, 1);
+        alone.walk(i, own[i], relief);
+      });
     } else {
       parallel_for(s.packed || !balanced() ? 0 : s.threads, [&](int i) { balance(i, s.threads); });
       parallel_where(numbers(), s.packed ? 0 : s.threads, [&](int i) { fill(i, s.threads); });
@@ -89,7 +98,10 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     return o;
   }
 
-  void walk(int thread, Own& o, const Relief<T>& relief) const {
+  // Whether each thread packs the weights for itself.
+  bool packs_alone() const { return !s.packed && !balanced() && ::packs_alone<T>(s, numbers()); }
+
+  void walk(int thread, Own o, const Relief<T>& relief) const {
     Walk<T> rows(s, thread, o.rows, s.batch);
     enter_all(rows, o);
     TileShapes shapes;

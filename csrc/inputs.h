@@ -13,6 +13,7 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
   static constexpr int L = LANES<T>;
   static constexpr long MOST = 128;  // steps at a time
   const Panels<T> panels;
+  const bool alone;  // whether each thread packs W for itself
 
   // Rows of W that lie together, and the columns of dz that they take: the GRU's n lies one slot further.
   struct Piece {
@@ -21,28 +22,37 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
     T* W;
   };
   Piece pieces[2];
-  std::atomic<long> taken{0};  // runs, each by the thread that comes to it first
+  // Runs: each is at home with one thread, which mostly has made its dz; of what others have not come to, one that is done
+  // takes some.
+  struct alignas(LINE) Home {
+    std::atomic<long> taken{0};
+  };
+  Home homes[MOST_THREADS];
 
-  // Steps that lie evenly in memory, counted over the whole (batch, time).
+  // Steps that lie evenly in memory, counted over the whole (batch, time); with lengths, of which row, from which place on.
   struct Run {
-    long first, count;
+    long first = 0, count = 0, row = 0, place = 0;
   };
 
  public:
   struct Own {  // one thread's scratch
     T* out;
     typename Left<T>::Room room;
+    T* W[2];
   };
 
-  InputGradient(const Base& layer, Arena& arena) : Base(layer), panels{D}, pieces{piece(0), piece(1)} {
+  InputGradient(const Base& layer, Arena& arena, bool each)
+      : Base(layer), panels{D}, alone(each && !tiled()), pieces{piece(0), piece(1)} {
     for (Piece& piece : pieces) {
-      piece.W = arena.take<T>(g.dx ? piece.packing.size(panels) : 0);
+      piece.W = arena.take<T>(g.dx && !alone ? piece.packing.size(panels) : 0);
       piece.packing.balance = arena.take<T>(g.dx ? piece.packing.balanced() : 0);
     }
   }
 
   Own carve(Arena& arena) const {
-    return {arena.take<T>(g.dx ? MOST * WIDEST * L : 0), Left<T>::Room::in(arena, pieces[0].packing, g.dx ? MOST : 0)};
+    const auto own = [&](const Piece& piece) { return alone && g.dx ? arena.take<T>(piece.packing.size(panels)) : piece.W; };
+    return {arena.take<T>(g.dx ? MOST * WIDEST * L : 0), Left<T>::Room::in(arena, pieces[0].packing, g.dx ? MOST : 0),
+            {own(pieces[0]), own(pieces[1])}};
   }
 
   // One thread's part of W's balance, if it has one, and of its packing.
@@ -58,14 +68,24 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
 
   void run(int thread, int threads, const Own& o, TileShapes& shapes) {
     if (!g.dx) return;
-    for (long b = thread; s.lengths && b < s.batch; b += threads)
+    for (int i = 0; alone && i < 2; ++i) pieces[i].packing.pack(panels, s.W + pieces[i].first * D, D, o.W[i], 0, 1);
+    for (long i = s.batch * thread / threads; s.lengths && i < s.batch * (thread + 1) / threads; ++i) {
+      const long b = row(i);
       std::memset(g.dx + (b * s.time + s.steps(b)) * D, 0, (s.time - s.steps(b)) * D * sizeof(T));
-    long turn = 0, mine = taken++;
-    for (Run run{0, 0}; next(run); ++turn)
-      if (turn == mine) add(run, o, shapes), mine = taken++;
+    }
+    long runs = 0;
+    for (Run run; next(run);) ++runs;
+    for (int k = 0; k < threads; ++k) {
+      const int home = (thread + k) % threads;
+      const auto take = [&] { return runs * home / threads + homes[home].taken++; };
+      long turn = 0, mine = take();
+      for (Run run; mine < runs * (home + 1) / threads && next(run); ++turn)
+        if (turn == mine) add(run, o, shapes), mine = take();
+    }
   }
 
  private:
+  bool tiled() const { return piece(0).packing.tiled || piece(1).packing.tiled; }
   Piece piece(int i) const {
     const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
     const long all = Cell::X_GATES * H, first = gap ? all - H : all, rows = s.batch * s.time;
@@ -75,12 +95,15 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
 
   // The run after this one; false at the end. Without lengths runs go on over the rows' ends.
   bool next(Run& run) const {
-    long n = run.first + run.count, end = s.batch * s.time;
+    run.first += run.count, run.place += run.count;
+    long left = s.batch * s.time - run.first;
     if (s.lengths) {
-      for (; n < end && n % s.time >= s.steps(n / s.time); n = (n / s.time + 1) * s.time) {}
-      if (n < end) end = n / s.time * s.time + s.steps(n / s.time);
+      for (; run.row < s.batch && run.place >= s.steps(row(run.row)); ++run.row) run.place = 0;
+      if (run.row == s.batch) return false;
+      const long b = row(run.row);
+      run.first = b * s.time + run.place, left = s.steps(b) - run.place;
     }
-    run = {n, end - n < MOST ? end - n : MOST};
+    run.count = std::min(left, MOST);
     return run.count > 0;
   }
 
@@ -88,6 +111,7 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
     bool first = true;
     for (const Piece& piece : pieces) {
       const Packing<T>& packing = piece.packing;
+      const T* W = o.W[&piece - pieces];
       if (packing.K == 0) continue;
       const Left<T> dz(packing, run.count, dz_of_all + run.first * across + piece.dz, across, o.room);
       for (long p = 0; p < panels.count(); ++p) {
@@ -98,8 +122,8 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
         T* z = aside ? o.out : to;
         const long z_row = aside ? Q * L : D;
         for (long i = 0; aside && !first && i < run.count; ++i) copy(z + i * z_row, to + i * D, wide);
-        const T* next = called(piece.W + packing.offset(panels, (p + 1) % panels.count()), packing.size(panels));
-        dz.times(packing, run.count, piece.W + packing.offset(panels, p), Q, first ? zero : z, first ? 0L : z_row, z,
+        const T* next = called(W + packing.offset(panels, (p + 1) % panels.count()), packing.size(panels));
+        dz.times(packing, run.count, W + packing.offset(panels, p), Q, first ? zero : z, first ? 0L : z_row, z,
                  z_row, shapes, next, packing.K * Q * L);
         for (long i = 0; aside && i < run.count; ++i) copy(to + i * D, z + i * z_row, wide);
       }

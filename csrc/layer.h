@@ -36,6 +36,12 @@ template <class T, class Cell> struct Layer {
     return state == 0 ? s.y + b * s.y_row + p * s.y_step : s.saved + (b * s.time + p) * saved_width() + kept.c * H;
   }
 
+  // The i-th row in the order of memory or, with lengths, as two threads have them in round one: first all those of the one.
+  long row(long i) const {
+    const long first = ceil_div(s.batch, 2);
+    return !s.lengths ? i : i < first ? s.order[2 * i] : s.order[2 * (i - first) + 1];
+  }
+
   static T* from(T* array, long first) { return array ? array + first : nullptr; }
 };
 
@@ -43,6 +49,7 @@ template <class T, class Cell> struct Layer {
 #define OST_OF_LAYER                                                                                                 \
   using Base = Layer<T, Cell>;                                                                                       \
   using Base::s, Base::g, Base::H, Base::O, Base::D, Base::kept, Base::slots, Base::dz_of_all, Base::across, Base::dz_h; \
-  using Base::zero, Base::projected, Base::normed, Base::apart, Base::reset_before, Base::saved_width, Base::before, Base::from
+  using Base::zero, Base::projected, Base::normed, Base::apart, Base::reset_before, Base::saved_width, Base::before, \
+      Base::from, Base::row
 
 }  // namespace

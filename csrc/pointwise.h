@@ -66,6 +66,7 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
     const long first = panels.first(u), count = panels.width(u);
     const bool zoned = Cell::OPTIONS && s.options.zoned;
     const long onward = s.reverse ? -saved_width() : saved_width(), hidden = s.hidden;
+    const bool calls = !PAST && this->calls;
     const auto row = [&](long r, auto by_units, auto whole_or_part) {
       constexpr Part part = decltype(whole_or_part)::value;
       T *y = o.y[r], *saved = o.saved[r], *c = o.c + (Cell::STATES > 1 ? r * hidden_stride : 0);
@@ -90,7 +91,7 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
         } else {
           h = Cell::end(this->s, at, Half<T>{load(sums), load(sums + L)}, old, to, n);
         }
-        if (part != END && !PAST && saved) {
+        if (part != END && calls) {
 #pragma GCC unroll 8
           for (int k = 0; k < Cell::SAVED; ++k) own_line(saved + onward + k * hidden + j);
         }

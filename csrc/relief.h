@@ -10,15 +10,19 @@
 
 namespace {
 
+// Nanoseconds of work that a thread must have left to give some of it away, and where lines of memory go with it that the
+// giver will want back, which costs as much as little work does.
+#ifdef OST_PROOF
+constexpr double LEAST_GIVEN = 0, LEAST_KEPT = 0;
+#else
+constexpr double LEAST_GIVEN = 3e4, LEAST_KEPT = 2e5;
+#endif
+constexpr double MULTIPLICATION = 0.02;  // nanoseconds
+inline bool worth_giving(double multiplications, bool kept) { return multiplications * MULTIPLICATION > (kept ? LEAST_KEPT : LEAST_GIVEN); }
+
 template <class T> class Relief {
   static constexpr int NOBODY = -1, CLOSED = -2;  // of `asked`; else a thread
   enum Answer { NONE, GIVEN, REFUSED };
-#ifdef OST_PROOF
-  static constexpr double LEAST = 0;
-#else
-  static constexpr double LEAST = 3e4;  // nanoseconds of work that a thread must have left to give some of it away
-#endif
-  static constexpr double EACH = 0.02;  // nanoseconds: a multiplication
 
   struct alignas(64) Place {
     std::atomic<int> asked{CLOSED}, answer{NONE};
@@ -32,14 +36,15 @@ template <class T> class Relief {
   Place* const places_;
   const bool back_;
   const long widths_[2], tall_;
-  const double each_;
+  const double each_, least_;  // nanoseconds: a step of a row; what a thread must have left to give some of it away
 
  public:
   // `back`: steps are taken from the last one on. `widths`: of the states' rows. `tall`: so many rows are made together.
-  // `work`: multiplications in one step of a row; where all threads' are few, none gives any away.
-  Relief(Arena& arena, int threads, long steps, bool back, const long (&widths)[2], long tall, double work)
-      : threads_(steps * work * EACH > LEAST * threads ? threads : 1), places_(arena.take<Place>(threads_ > 1 ? threads_ : 0)),
-        back_(back), widths_{widths[0], widths[1]}, tall_(tall), each_(work * EACH) {
+  // `work`: multiplications in one step of a row; where all threads' are few, none gives any away. `kept`: whether what is
+  // made of a row is read or written again, by the thread whose row it was.
+  Relief(Arena& arena, int threads, long steps, bool back, const long (&widths)[2], long tall, double work, bool kept)
+      : threads_(worth_giving(steps * work / threads, kept) ? threads : 1), places_(arena.take<Place>(threads_ > 1 ? threads_ : 0)),
+        back_(back), widths_{widths[0], widths[1]}, tall_(tall), each_(work * MULTIPLICATION), least_(kept ? LEAST_KEPT : LEAST_GIVEN) {
     for (int i = 0; arena.block && threads_ > 1 && i < threads_; ++i) new (&places_[i]) Place;
   }
 
@@ -82,7 +87,7 @@ template <class T> class Relief {
   bool give(Place& own, Place& other, long t) const {
     Walk<T>& rows = *own.rows;
     const long all = left(rows, 0, t), behind = own.all - all;
-    if (all * each_ <= LEAST) return false;
+    if (all * each_ <= least_) return false;
     const double part = other.done + behind > 0 ? double(other.done) / double(other.done + behind) : 0.5;
     long first = rows.count;
     for (long sum = 0; first > 1 && (sum += left_of(rows, first - 1, t)) <= part * all;) --first;

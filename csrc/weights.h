@@ -1,15 +1,17 @@
 // The gradients of the weights: sums over all steps of what they saw times dz, and of dz alone for the biases.
 //
-// The sums run over the steps in the order of memory, whatever the threads: each makes some columns of dz, packed as a
-// panel that stays in the first cache, times all that lies in the lines. In vectors a sum's rows are the lines' columns, in
-// tiles they are dz's. There the steps fall into two halves with sums of their own, and half of the threads do each: less
-// that every thread splits for itself, and whole rows for each to read.
+// The sums run over the steps in one order, whatever the threads: each makes some columns of dz, packed as a panel that
+// stays in the first cache, times all that lies in the lines. In vectors a sum's rows are the lines' columns, in tiles they
+// are dz's. Where there are many steps they fall into two halves with sums of their own, and half of the threads do each: of
+// what round one made a thread then reads what lies in its own caches. To take a line of the other's costs less than what
+// comes later: when that one writes there again it has to wait for the line, 40 ns where the two lie far apart.
 #pragma once
 
 #include <limits>
 
 #include "factor.h"
 #include "layer.h"
+#include "relief.h"
 #include "rounds.h"
 
 namespace {
@@ -27,9 +29,11 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   static constexpr int L = LANES<T>;
   static constexpr long LEAST = 256;  // steps that are worth their splitting
   static constexpr long NARROW = 2;   // vectors in a panel of tiles
-  const bool tiled, in_blocks;
-  const long chunk, rounds_in_all;
+  const bool tiled;
+  const long steps_in_all;
   const int halves, members;  // of the steps; threads for each
+  const bool in_blocks;
+  const long chunk;
   T* const sums_of_steps;     // of one half, then of the other
 
   // A panel: some columns of dz, which are multiplied by all that lies in the lines.
@@ -49,11 +53,11 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   };
 
   WeightGradients(const Base& layer, Arena& arena)
-      : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST),
-        in_blocks(!tiled && !MANY_REGISTERS && Cell::DZ * H >= LEAST_COLUMNS * s.team &&
+      : Base(layer), tiled(TILES<T> && H >= 4 * TILE && s.batch * s.time >= LEAST), steps_in_all(count_steps()),
+        halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
+        in_blocks(!tiled && !MANY_REGISTERS && Cell::DZ * H >= LEAST_COLUMNS * members &&
                   CHUNK * line_stride() * long(sizeof(T)) > MOST_OF_LINES),
         chunk(tiled ? MOST_STEPS : in_blocks ? CHUNK_OF_BLOCKS : CHUNK),
-        rounds_in_all(ceil_div(count_steps(), chunk)), halves(in_halves() ? 2 : 1), members(int(ceil_div(s.team, halves))),
         sums_of_steps(arena.take<T>(halves * ranges().numbers())), pieces(arena.take<Piece>(count_pieces())),
         homes(arena.take<long>(members + 1)),
         rounds{{arena, count_pieces(), homes, members}, {arena, halves > 1 ? count_pieces() : 0, homes, members}} {
@@ -67,11 +71,15 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
             arena.take<T>((vectors + NARROW) * L), arena.take<Tile>(vectors * (tiles + 1)), arena.take<Tile>(tiles * NARROW)};
   }
 
-  // What one of some threads does of the weights' gradients: of its half, then of what the other's threads have not come to.
+  // What one of some threads does of the weights' gradients: of its half, then, if they are much work, of what the other's
+  // threads have not come to.
   void run(int thread, int threads, const Own& o, TileShapes& shapes) const {
     const Ranges all = ranges();
-    for (int turn = 0; turn < halves; ++turn) see_steps((thread + turn) % halves, thread, threads, all, o, shapes);
-    rounds[0].run(thread / halves, int(ceil_div(threads, halves)), rounds_of(0), false, [&](long i) {
+    const int mine = thread * halves / threads, first = int(ceil_div(mine * threads, halves));
+    const int member = thread - first, beside = int(ceil_div((mine + 1) * threads, halves)) - first;
+    const bool both = threads == 1 || worth_giving(steps_of(0) * all.numbers(), true);
+    for (int turn = 0; turn < (both ? halves : 1); ++turn) see_steps((mine + turn) % halves, member, beside, all, o, shapes);
+    rounds[0].run(member, beside, rounds_of(0), false, [&](long i) {
       const Piece& piece = pieces[i];
       if (halves > 1) add_half(all.all[piece.range], piece, i);
       if (tiled) hand_out_rows(all.all[piece.range], piece);
@@ -80,12 +88,16 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
   }
 
  private:
-  bool in_halves() const { return tiled && rounds_in_all > 1 && ranges().numbers() * long(sizeof(T)) <= MOST_SUMS; }
-  // Without steps there is one round all the same: it makes the sums 0.
-  long rounds_of(int half) const {
-    const long second = halves > 1 ? rounds_in_all / 2 : 0;
-    return half ? second : std::max(1L, rounds_in_all - second);
+  bool in_halves() const {
+    const bool many = tiled ? steps_in_all > LEAST : s.batch > 1 && steps_in_all >= 2 * LEAST;  // one row is nobody's own
+    return many && ranges().numbers() * long(sizeof(T)) <= MOST_SUMS;
   }
+  long steps_of(int half) const {
+    const long second = halves > 1 ? steps_in_all / 2 : 0;
+    return half ? second : steps_in_all - second;
+  }
+  // Without steps there is one round all the same: it makes the sums 0.
+  long rounds_of(int half) const { return std::max(half ? 0L : 1L, ceil_div(steps_of(half), chunk)); }
 
   // What the weights saw at a step lies side by side in a line: x, h as R saw it, and r h or what P saw.
   long line_width() const { return D + O + (reset_before() || projected() ? H : 0); }
@@ -137,9 +149,10 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     return {{{0, all, {x_for(0), h_for(0)}, {x, h}, tiled}, P, {}}};
   }
 
-  // Some steps of (batch, time), padding left out, in the order of memory.
+  // Some steps of (batch, time), padding left out: row after row, in the order of memory or, with lengths, as two threads
+  // have them in round one, first all those of the one.
   struct Steps {
-    long b = 0, p = 0, count = 0;  // where the next ones begin
+    long left, row = 0, p = 0, count = 0;  // how many there are, and where the next ones begin
     struct {
       long b, p;
     } at[MOST_STEPS];
@@ -149,25 +162,27 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
     for (long b = 0; b < s.batch; ++b) count += s.steps(b);
     return count;
   }
-  // Before which so many have been.
-  Steps steps_from(long n) const {
-    Steps steps;
-    for (; steps.b < s.batch && n >= s.steps(steps.b); ++steps.b) n -= s.steps(steps.b);
-    steps.p = n;
+  Steps steps_in(int half) const {
+    Steps steps{steps_of(half)};
+    long before = half ? steps_of(0) : 0;
+    for (; steps.row < s.batch && before >= s.steps(row(steps.row)); ++steps.row) before -= s.steps(row(steps.row));
+    steps.p = before;
     return steps;
   }
   void next(Steps& steps) const {
     steps.count = 0;
-    for (; steps.b < s.batch; ++steps.b, steps.p = 0)
-      for (const long end = s.steps(steps.b); steps.p < end; ++steps.p) {
+    for (; steps.left > 0; ++steps.row, steps.p = 0) {
+      const long b = row(steps.row), end = s.steps(b);
+      for (; steps.p < end && steps.left > 0; ++steps.p, --steps.left) {
         if (steps.count == chunk) return;
-        steps.at[steps.count++] = {steps.b, steps.p};
+        steps.at[steps.count++] = {b, steps.p};
       }
+    }
   }
 
   // A thread's part of one half, a few steps at a time, at its own pace.
-  void see_steps(int half, int thread, int threads, const Ranges& all, const Own& o, TileShapes& shapes) const {
-    Steps steps = steps_from(half ? rounds_of(0) * chunk : 0);
+  void see_steps(int half, int member, int members, const Ranges& all, const Own& o, TileShapes& shapes) const {
+    Steps steps = steps_in(half);
     T* sums_of_half = sums_of_steps + half * all.numbers();
     for (long round = 0; round < rounds_of(half); ++round) {
       next(steps);
@@ -181,7 +196,7 @@ template <class T, class Cell> class WeightGradients : Layer<T, Cell> {
       }
       if constexpr (TILES<T>)
         if (tiled) split_lines(o, rows, steps.count);
-      rounds[half].run(thread / halves, int(ceil_div(threads, halves)), round, false, [&](long i) {
+      rounds[half].run(member, members, round, false, [&](long i) {
         Piece piece = pieces[i];
         piece.sums += sums_of_half - sums_of_steps;
         const Range& range = all.all[piece.range];
