@@ -10,7 +10,6 @@
 #pragma once
 
 #include "chance.h"
-#include "course.h"
 #include "factor.h"
 #include "groups.h"
 #include "inputs.h"
@@ -32,6 +31,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   GroupSums<T, Cell> gathered;
   T *R, *P, *bias, *gain_x, *gain_h;
   const UnitPanels<T, Cell> units;  // of a row of z, for what is made again
+  const bool calls;  // whether dz is called before its step: on several threads not where it stays in the second cache
 
   struct Own {
     long* rows;
@@ -46,7 +46,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   Backward(const Scan<T>& s, const Gradient<T>& g)
       : Base(s, g), hidden_stride(spread<T>(H)), stride(spread<T>(O)), h_panels{O}, m_panels{H},
         of_h(Packing<T>::of_step(Cell::H_GATES * H, O, reset_before() ? 0 : s.batch)), gathered(*this),
-        units{H} {}
+        units{H}, calls(s.threads == 1 || s.batch * s.time * across * long(sizeof(T)) > FAR) {}
 
   size_t run(char* scratch) {
     Arena arena{scratch};
@@ -219,7 +219,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
   // After row r of step t: the next one, or the first of the step before.
   Coming after(const Walk<T>& rows, long t, long r, long live) const {
     if (++r == live) r = 0, --t;
-    if (t < 0 || (MANY_REGISTERS && Cell::SAVED == 0 && !normed())) return {};  // with AVX-512 y and dy are seen in time
+    if (t < 0) return {};
     const long b = rows.rows[r], p = rows.place(r, t);
     const T* y = s.y + b * s.y_row + p * s.y_step;
     return {Cell::SAVED > 0 || normed() ? saved_at(rows, t, r) + (normed() ? kept.hat_x * H : 0) : nullptr,
@@ -240,7 +240,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
     T* passed = passed_by(o) + r * stride;
     Keep<T> keep_h, keep_c;
     if (zoned) keep_h = {s.options.zoneout[0], b, p}, keep_c = {s.options.zoneout[1], b, p};
-    const bool apart = g.dz != nullptr;  // from what was saved
+    const bool ahead = calls && g.dz != nullptr;  // where it lies apart from what was saved
     const long onward = s.reverse ? across : -across;
     T* peephole = Cell::OPTIONS ? gathered.of(rows.groups[r]) + gathered.peephole : nullptr;
     by_vectors<T>(to - from, [&](long v, auto n) {
@@ -261,7 +261,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
       store(passed + j, zoned ? back.dh + by : back.dh);
       if (dc) store(dc + j, back.dc);
 #pragma GCC unroll 4
-      for (int k = 0; apart && k < Cell::DZ; ++k) own_line(dz + onward + k * H + j);
+      for (int k = 0; ahead && k < Cell::DZ; ++k) own_line(dz + onward + k * H + j);
     });
   }
 
@@ -277,7 +277,7 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
         coming.template call<0, 0>(j, H);
         const Vec<T> sum = dy ? load(dh + j) + load(dy + j, n) : load(dh + j), d = sum * Cell::slope(f, load(y + j, n));
         store(dz + j, d, n), store(near + j, d, n), store(passed + j, Vec<T>{});
-        own_line(dz + onward + j);
+        if (calls) own_line(dz + onward + j);
       });
     });
   }

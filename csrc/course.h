@@ -13,13 +13,6 @@ constexpr long BLOCK_AHEAD = 4;   // and where large weights of tiles would pass
 constexpr long NARROW_INPUT = 8;  // columns of x
 constexpr long STAYS = long(20) << 20;  // bytes kept for the backward of which a good part is still in the caches then
 
-// Whether so many weights, which each of a few threads needs at every step, are packed by each for itself: to take half of
-// them out of another's cache, and from the lines that this one reads there to write the next call's, costs more.
-constexpr int MOST_COPIES = 4;
-template <class T> bool packs_alone(const Scan<T>& s, long numbers) {
-  return s.threads > 1 && s.threads <= MOST_COPIES && numbers * long(sizeof(T)) <= FAR;
-}
-
 template <class T, class Cell> struct Course : PackedWeights<T, Cell> {
   static constexpr int L = LANES<T>, SHIFT = Cell::H_FIRST - Cell::X_FIRST;
   using Weights = PackedWeights<T, Cell>;
@@ -28,11 +21,12 @@ template <class T, class Cell> struct Course : PackedWeights<T, Cell> {
 
   const Saved kept;
   const bool past;  // whether that goes past the caches; whole normed rows are as fast through them, or faster
-  const bool calls;  // or is called there before its step; not where it stays in the second cache
+  const bool calls, calls_y;  // or it, or y, is called there before its step; not where it stays in the second cache
 
   explicit Course(const Scan<T>& s)
       : Weights(s), kept(Saved::of(s)),
-        past(PASSES && s.saved && !into_m() && kept_bytes() > STAYS), calls(s.saved && kept_bytes() > FAR) {}
+        past(PASSES && s.saved && !into_m() && kept_bytes() > STAYS), calls(s.saved && kept_bytes() > FAR),
+        calls_y(s.batch * s.time * s.hidden * long(sizeof(T)) > FAR) {}
   long kept_bytes() const { return s.batch * s.time * saved_width() * long(sizeof(T)); }
   long saved_width() const { return Cell::OPTIONS ? kept.width(s.hidden) : Cell::SAVED * s.hidden; }
   // What is kept of row r's step, or null.

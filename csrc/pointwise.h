@@ -44,6 +44,7 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
   void activated(const Own& o, long live, long u, const T* z, long z_row) const {
     const long first = panels.first(u), count = panels.width(u);
     const long onward = s.reverse ? -s.y_step : s.y_step;
+    const bool calls_y = this->calls_y;
     Cell::by_activation(s.activation, [&](auto f) {
       for (long r = 0; r < live; ++r) {
         const T* sums = z + r * z_row;
@@ -52,7 +53,7 @@ template <class T, class Cell> struct Pointwise : Course<T, Cell> {
           const Vec<T> v = Cell::activate(f, load(sums + j));
           store(h + j, v);
           store(y + j, v, n);
-          own_line(y + onward + j);
+          if (calls_y) own_line(y + onward + j);
         });
       }
     });

@@ -67,6 +67,13 @@ template <class T, class Cell> struct UnitPanels {
   }
 };
 
+// Whether so many weights, which each of a few threads needs at every step, are packed by each for itself: to take half of
+// them out of another's cache, and from the lines that this one reads there to write the next call's, costs more.
+constexpr int MOST_COPIES = 4;
+template <class T> bool packs_alone(const Scan<T>& s, long numbers) {
+  return s.threads > 1 && s.threads <= MOST_COPIES && numbers * long(sizeof(T)) <= FAR;
+}
+
 // The weights of a forward, as its products want them.
 template <class T, class Cell> struct PackedWeights {
   static constexpr int L = LANES<T>;
