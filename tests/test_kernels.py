@@ -294,13 +294,12 @@ def test_threads_do_not_change_a_bit(kind):
 @pytest.mark.parametrize(("kind", "options"), OPTIONS, ids=WORDS)
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
 def test_steps_so_many_that_they_fall_into_halves_equal_the_reference(kind, options, lengths):
-    """Gradients are sums of two halves' then, each made by a thread from what it wrote, and dx comes from where dz lies."""
+    """Gradients are two halves' sums then, each made by a thread of what it wrote, and dx is made where dz lies."""
     before = torch.get_num_threads()
     torch.manual_seed(5)
     own = options | ({"proj_size": 11} if "proj_size" in options else {})
-    inputs, plan = arguments(
-        kind, 9, 21, 19, 60, bias=True, dtype=torch.float64, lengths=False, resets=True, mask=lengths, reverse=lengths, **own
-    )
+    inputs, plan = arguments(kind, 9, 21, 19, 60, bias=True, dtype=torch.float64, lengths=False, resets=True,
+                             mask=lengths, reverse=lengths, **own)  # fmt: skip
     if lengths:  # far more in one half of the batch than in the other
         inputs = inputs._replace(lengths=torch.tensor([60] * 9 + [3, 0, 1, 59, 2, 7, 60, 4, 5, 31]))
     for threads in (1, 2, 3):
