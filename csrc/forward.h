@@ -308,7 +308,8 @@ template <class T, class Cell> class Forward : Pointwise<T, Cell> {
     for (long r = 0; s.lengths && r < live; ++r)
       std::memcpy(to + r * s.input, s.x + rows.rows[r] * s.x_row + rows.place(r, t) * s.x_step, s.input * sizeof(T));
     if (s.lengths) return {of_x, live, to, s.input, o.x_room[i]};
-    return {of_x, live, s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step, s.x_row, o.x_room[i]};
+    const long row = rows.count > 1 ? (rows.rows[1] - rows.rows[0]) * s.x_row : s.x_row;
+    return {of_x, live, s.x + rows.rows[0] * s.x_row + rows.place(0, t) * s.x_step, row, o.x_room[i]};
   }
 
   // Row r has taken its last step: its state is the answer.

@@ -1,6 +1,8 @@
 // How one thread walks through its rows of a batch: which are live at a step, where they read, where they restart.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels.h"
 #include "simd.h"
 #ifdef __SANITIZE_ADDRESS__
@@ -51,6 +53,9 @@ template <class T> struct Walk {
   // Rows fall into groups, however many threads there are, and a thread has whole groups. Without lengths a group's rows
   // lie side by side, so that their x can be read in place; with lengths the sorted rows are dealt out like cards, so that
   // threads have equal work. `room`: `most` twice.
+  //
+  // Rows that lie evenly are taken upwards by one thread and downwards by the one below it: at each step a processor that has
+  // seen them come at equal distances fetches the next few beyond the last one, which another thread is writing.
   Walk(const Scan<T>& s, int thread, long* room, long of_all)
       : s(s), rows(room), groups(room + most(s, of_all)), count(0) {
     const long first = of_all * thread / s.threads, last = of_all * (thread + 1) / s.threads;
@@ -59,6 +64,8 @@ template <class T> struct Walk {
       const bool mine = s.lengths ? group % s.threads == thread : group >= first && group < last;
       if (mine) rows[count] = s.lengths ? s.order[i] : i, groups[count++] = group;
     }
+    const bool evenly = !s.lengths && of_all == s.batch;
+    if (evenly && s.threads > 1 && thread % 2 == 0) std::reverse(rows, rows + count), std::reverse(groups, groups + count);
   }
   // Rows that a thread has at most.
   static long most(const Scan<T>& s, long of_all) {
