@@ -50,13 +50,13 @@ template <class T, class Cell> class Backward : Layer<T, Cell> {
 
   size_t run(char* scratch) {
     Arena arena{scratch};
-    const bool alone = !of_h.tiled && packs_alone(s, packed_numbers());
-    char* packed[MOST_COPIES];
-    for (int i = 0; i < (alone ? s.threads : 1); ++i) packed[i] = arena.take<char>(lay_out(nullptr));
     zero = arena.take<T>(hidden_stride + WIDEST * L);
     gathered.take_room(arena);
     const WeightGradients<T, Cell> weights(*this, arena);
-    InputGradient<T, Cell> inputs(*this, arena, alone);
+    InputGradient<T, Cell> inputs(*this, arena, !of_h.tiled && packs_alone(s, packed_numbers()));
+    const bool alone = inputs.alone;
+    char* packed[MOST_COPIES];
+    for (int i = 0; i < (alone ? s.threads : 1); ++i) packed[i] = arena.take<char>(lay_out(nullptr));
     const Relief<T> relief(arena, gathered.side_by_side() ? s.threads : 1, s.batch * s.time, true,
                            {stride, Cell::STATES > 1 ? hidden_stride : 0}, of_h.tiled ? TILE : 1,
                            double(Cell::H_GATES) * H * O, true);

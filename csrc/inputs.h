@@ -13,8 +13,6 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
   static constexpr int L = LANES<T>;
   static constexpr long MOST = 128;  // steps at a time
   const Panels<T> panels;
-  const bool alone;  // whether each thread packs W for itself
-
   // Rows of W that lie together, and the columns of dz that they take: the GRU's n lies one slot further.
   struct Piece {
     long dz, first;
@@ -35,6 +33,8 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
   };
 
  public:
+  const bool alone;  // whether each thread packs the weights for itself: those of tiles are made in parts
+
   struct Own {  // one thread's scratch
     T* out;
     typename Left<T>::Room room;
@@ -42,7 +42,7 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
   };
 
   InputGradient(const Base& layer, Arena& arena, bool each)
-      : Base(layer), panels{D}, alone(each && !tiled()), pieces{piece(0), piece(1)} {
+      : Base(layer), panels{D}, pieces{piece(0), piece(1)}, alone(each && !balanced()) {
     for (Piece& piece : pieces) {
       piece.W = arena.take<T>(g.dx && !alone ? piece.packing.size(panels) : 0);
       piece.packing.balance = arena.take<T>(g.dx ? piece.packing.balanced() : 0);
@@ -85,7 +85,6 @@ template <class T, class Cell> class InputGradient : Layer<T, Cell> {
   }
 
  private:
-  bool tiled() const { return piece(0).packing.tiled || piece(1).packing.tiled; }
   Piece piece(int i) const {
     const bool gap = Cell::DZ > Cell::X_GATES && !apart() && !reset_before();
     const long all = Cell::X_GATES * H, first = gap ? all - H : all, rows = s.batch * s.time;
